@@ -1,0 +1,55 @@
+//! Observed: what the station reported, as it reported it.
+
+use std::collections::BTreeMap;
+
+use crate::words::Key;
+
+/// What the station reported, by the key as *asked* (canonical spelling).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// One reading for each key that was asked.
+    pub readings: BTreeMap<Key, Reading>,
+    /// The station's event counter ([`crate::memory::Memory::event`]) when the *oldest* of the readings was made.
+    pub at_event: u64,
+}
+
+/// What came of asking for one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// In `configurationKey`.
+    Known {
+        /// The station's own spelling of the key; writes use it.
+        spelling: Key,
+        /// `value`; absent is not empty. Never a secret in the clear: the reader replaces the value of a key of type
+        /// Secret by `None`.
+        value: Option<String>,
+        /// `readonly`, if the station said it in a way that can be understood.
+        readonly: Option<bool>,
+    },
+    /// In `unknownKey`.
+    Unknown,
+    /// In neither list.
+    Unreported,
+    /// Several keys of the answer differ from the asked one only by case, and none is exact.
+    Ambiguous {
+        /// The spellings that were found.
+        spellings: Vec<Key>,
+    },
+    /// The call failed for this key alone, after halving; read again later.
+    Failed {
+        /// What was seen, for people.
+        what: String,
+        /// Did the connection end on this call?
+        disconnected: bool,
+    },
+}
+
+impl Reading {
+    /// The value, if the station gave one.
+    pub fn value(&self) -> Option<&str> {
+        match self {
+            Self::Known { value, .. } => value.as_deref(),
+            Self::Unknown | Self::Unreported | Self::Ambiguous { .. } | Self::Failed { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The words that every other module uses: keys, references to configs, firmware, devices.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The longest key name that OCPP 1.6 allows (CiString50Type, OCPP 1.6 edition 2, section 7.28).
+pub const MAX_KEY_LENGTH: usize = 50;
+
+/// A configuration key's name, spelled as whoever wrote it spelled it.
+///
+/// Names are compared ignoring case by OCPP 1.6 (CiString), except where a catalogue knows two keys that differ only by
+/// case. `Ord` and `Eq` are exact; [`Key::matches`] ignores case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Key(String);
+
+impl Key {
+    /// Takes a name as it is; whether it is a good one is for the schema and [`crate::validate`] to say.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name as it was spelled.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name in the form in which names that differ only by case are equal.
+    pub fn folded(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+
+    /// Is it the same name, ignoring case?
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl From<&str> for Key {
+    fn from(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which `ChargeStationConfig` a setting came from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigRef {
+    /// The namespace of the object.
+    pub namespace: String,
+    /// The name of the object.
+    pub name: String,
+}
+
+impl fmt::Display for ConfigRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Stands for a secret's value where the value itself must not be: a keyed digest, from which the value can be neither
+/// recovered nor guessed. Equal digests mean equal secrets, under one key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct SecretVersion(pub String);
+
+/// What a device says of itself (BootNotification); a change of any of these but the firmware means another device.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Device {
+    /// `chargePointVendor`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    /// `chargePointModel`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// `chargePointSerialNumber`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// `chargeBoxSerialNumber` (deprecated by OCPP 1.6, still sent).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub box_serial: Option<String>,
+}
+
+/// A mistake or oddity to be told to a person: what it is about, what is wrong, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The name of the rule, in CamelCase, for machines.
+    pub rule: String,
+    /// The key that it is about, if one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
+    /// What is wrong and what to do, for people.
+    pub message: String,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Severity {
+    /// The key is held until it is mended.
+    Error,
+    /// Told, and done all the same.
+    Warning,
+}
