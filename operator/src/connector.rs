@@ -122,6 +122,13 @@ pub trait Connector: Send + Sync + 'static {
     /// Sends one call and waits for what becomes of it. Calls of one station are serialised: one in flight.
     fn call<'a>(&'a self, identity: &'a Identity, call: Call) -> Pending<'a, CallResult>;
 
+    /// Takes over what status remembers of a station, so that a reconnect without BootNotification (which OCPP-J allows)
+    /// inherits it. Does nothing for a station that this process has seen.
+    fn remember(&self, identity: &Identity, device: &Device, firmware: Option<&str>, registration: Option<&str>);
+
+    /// Closes the station's connection, if there is one: its object is gone or refused, or its credentials changed.
+    fn disconnect(&self, identity: &Identity);
+
     /// The events of a station since they were last taken, in order. The controllers take them when `wake` names the
     /// station; an event is given once.
     fn take_events(&self, identity: &Identity) -> Vec<StationEvent>;

@@ -1,1 +1,29 @@
-fn main() {}
+//! The binary `stationkeeper`: reads the command line, sets up logging, runs the verb.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use stationkeeper::cli::{Cli, dispatch, log_to_stderr};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match start(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "the last word of a command that failed is for its user")]
+            {
+                eprintln!("error: {error:#}");
+            }
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn start(cli: Cli) -> anyhow::Result<ExitCode> {
+    log_to_stderr(&cli.log, cli.log_format)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let code = runtime.block_on(dispatch(cli.verb));
+    // Nothing of ours is left running by then; what a library left must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    code
+}

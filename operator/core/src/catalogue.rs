@@ -1,62 +1,157 @@
 //! The catalogue: what is known of keys. Data from `operator/core/catalogue/*.yaml` (embedded) and from `KeyCatalogue`
 //! objects, in one schema (section 5 of the design).
+//!
+//! ```text
+//!  KeyCatalogue objects     the more specific the higher; they may raise a hazard or narrow an access, never lower one
+//!  built-in vendors         amina.yaml, …
+//!  built-in standard        standard.yaml
+//!  ──────────────────────── laid upon each other fact by fact, for what a station reported ──► StationCatalogue
+//! ```
+//!
+//! In come documents and what a station reported; out go definitions, quirks, and findings about documents that
+//! contradict each other. What the station itself says (its `readonly` flag, its answers) outranks all of it, and is
+//! weighed by [`crate::plan`], not here.
 
-use std::sync::Arc;
+pub mod definition;
+pub mod document;
+pub mod facts;
+pub mod matching;
+mod merge;
+pub mod pattern;
+mod station;
 
-use crate::layer::Consent;
-use crate::words::{Device, Key};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// All that is known of one key, merged for one station. A fact that is absent is unknown, never a guess.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Definition {
-    /// The canonical name.
-    pub key: Option<Key>,
-    /// Does any catalogue say anything about the key? `false`: hazard Unknown.
-    pub known: bool,
-    // The author of this module adds the facts of section 5, each with its source.
-}
+pub use definition::{Definition, FACT_NAMES, Fact, KeyEntry, MAX_VALUE_LENGTH, Source};
+pub use document::{CatalogueDocument, DocumentError, DocumentMistake, Quirks, SourceDocument};
+pub use facts::{
+    Access, After, BooleanVocabulary, Direction, Excluded, Hazard, ItemPrefix, Length, NamedValue,
+    Nature, Profile, Range, Recommendation, Scope, Supported, TakesEffect, ValueType, WriteRule,
+};
+pub use matching::{Case, FirmwareOrder, StationMatch, glob_matches};
+pub use pattern::Pattern;
+pub use station::StationCatalogue;
 
-/// How a hazard bears on writing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WriteRule {
-    /// Written freely.
-    Free,
-    /// Written only with this consent.
-    With(Consent),
-    /// Never written: it is not configuration (Action, SelfClearing, Identity, Telemetry).
-    Never,
-}
+use crate::words::Device;
+use merge::{Layered, Tier};
+
+/// The embedded files, by name. A new vendor is a new file and a new line here.
+const BUILT_IN: &[(&str, &str)] = &[
+    ("standard.yaml", include_str!("../catalogue/standard.yaml")),
+    ("amina.yaml", include_str!("../catalogue/amina.yaml")),
+];
 
 /// The built-in catalogue and the user's, loaded once and matched per station.
 #[derive(Clone, Debug, Default)]
-pub struct Catalogue {}
-
-impl Catalogue {
-    /// The embedded data. Panics never: a test proves that it loads.
-    pub fn built_in() -> Arc<Self> {
-        Arc::new(Self::default())
-    }
-
-    /// What holds for one station, by what it reported. Cheap to clone; made once per device and firmware.
-    pub fn for_station(self: &Arc<Self>, device: &Device, firmware: Option<&str>) -> StationCatalogue {
-        let _ = (device, firmware);
-        StationCatalogue::default()
-    }
+pub struct Catalogue {
+    documents: Vec<Arc<Layered>>,
+    /// What was merged already, by the documents that match and how specifically: a fleet has far fewer of these than
+    /// stations. It changes no answer, only the time that one takes.
+    merged: Arc<Mutex<BTreeMap<Matching, StationCatalogue>>>,
 }
 
-/// The definitions and quirks that hold for one station.
-#[derive(Clone, Debug, Default)]
-pub struct StationCatalogue {}
+/// The documents that match a station, by index, with their rank; the lowest first.
+type Matching = Vec<(usize, u16)>;
 
-impl StationCatalogue {
-    /// The canonical spelling of a key: exact match first, then the only match ignoring case, else as given.
-    pub fn canonical(&self, key: &Key) -> Key {
-        key.clone()
+impl Catalogue {
+    /// The embedded data, parsed once. Panics never: a test proves that it loads.
+    pub fn built_in() -> Arc<Self> {
+        static BUILT_IN_CATALOGUE: OnceLock<Arc<Catalogue>> = OnceLock::new();
+        BUILT_IN_CATALOGUE
+            .get_or_init(|| {
+                let documents = Self::built_in_documents()
+                    .expect("a test proves that the embedded catalogue loads");
+                Arc::new(Self {
+                    documents,
+                    merged: Arc::default(),
+                })
+            })
+            .clone()
     }
 
-    /// What is known of a key; for one that nobody knows a definition with `known: false`.
-    pub fn definition(&self, key: &Key) -> Arc<Definition> {
-        let _ = key;
-        Arc::new(Definition::default())
+    fn built_in_documents() -> Result<Vec<Arc<Layered>>, DocumentError> {
+        let mut documents = Vec::new();
+        for &(file, text) in BUILT_IN {
+            let document = CatalogueDocument::from_yaml(file, text)?;
+            let tier = if document.vendor.is_none() {
+                Tier::Standard
+            } else {
+                Tier::Vendor
+            };
+            documents.push(Arc::new(Layered::new(file.to_owned(), tier, document)));
+        }
+        Ok(documents)
+    }
+
+    /// This catalogue with the user's documents (`KeyCatalogue` objects, by name) above the built-in ones. The user's
+    /// documents of an earlier call are replaced.
+    pub fn with_documents(
+        &self,
+        documents: impl IntoIterator<Item = (String, CatalogueDocument)>,
+    ) -> Arc<Self> {
+        let built_in = self
+            .documents
+            .iter()
+            .filter(|layered| layered.tier != Tier::User)
+            .cloned();
+        let mut users: Vec<_> = documents
+            .into_iter()
+            .map(|(name, document)| Arc::new(Layered::new(name, Tier::User, document)))
+            .collect();
+        users.sort_by(|a, b| a.name.cmp(&b.name));
+        Arc::new(Self {
+            documents: built_in.chain(users).collect(),
+            merged: Arc::default(),
+        })
+    }
+
+    /// What holds for one station, by what it reported. Cheap to clone; the merging is done once for all stations that
+    /// the same documents speak of.
+    pub fn for_station(
+        self: &Arc<Self>,
+        device: &Device,
+        firmware: Option<&str>,
+    ) -> StationCatalogue {
+        let mut matching: Matching = self
+            .documents
+            .iter()
+            .enumerate()
+            .filter_map(|(index, layered)| Some((index, layered.rank_for(device, firmware)?)))
+            .collect();
+        // The lowest first; of equals the order of the documents, which is that of their names.
+        matching.sort_by_key(|&(index, rank)| (rank, index));
+        let mut merged = self.merged.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = merged.get(&matching) {
+            return known.clone();
+        }
+        let made = merge::merge(
+            matching
+                .iter()
+                .map(|&(index, rank)| (self.documents[index].as_ref(), rank)),
+        );
+        merged.insert(matching, made.clone());
+        made
+    }
+
+    /// The documents, the built-in ones first: name and content.
+    pub fn documents(&self) -> impl Iterator<Item = (&str, &CatalogueDocument)> {
+        self.documents
+            .iter()
+            .map(|layered| (layered.name.as_str(), &layered.document))
+    }
+
+    /// How the firmware versions of a vendor are ordered, if any document knows.
+    pub fn firmware_order(&self, vendor: &str) -> Option<FirmwareOrder> {
+        let speaks_of = |document: &CatalogueDocument| {
+            document
+                .matches
+                .iter()
+                .filter_map(|m| m.vendor.as_deref())
+                .any(|glob| glob_matches(glob, vendor.trim(), Case::Ignored))
+        };
+        self.documents()
+            .filter(|(_, document)| speaks_of(document))
+            .find_map(|(_, document)| document.firmware_order)
     }
 }

@@ -10,12 +10,15 @@
 
 pub mod catalogue;
 pub mod event;
+mod fnv;
 pub mod layer;
 pub mod memory;
 pub mod observed;
 pub mod outcome;
 pub mod plan;
+pub mod recall;
 pub mod resolve;
+pub mod rules;
 pub mod select;
 pub mod state;
 pub mod station;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::state::Reason;
 use crate::words::{ConfigRef, Device, Key, SecretVersion};
 
 /// The format that this version writes. A newer one is not acted upon: no calls.
@@ -37,6 +38,8 @@ pub struct Memory {
     pub former_firmware: Option<String>,
     /// The event of the last firmware change; 0: none.
     pub firmware_event: u64,
+    /// The event at which all managed keys had last been read: what happened later is news to the next reading.
+    pub seen: u64,
     /// The station sends BootNotification on reconnects that we caused: it then proves less.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub boots_on_reconnect: bool,
@@ -65,6 +68,12 @@ pub struct KeyMemory {
     /// When the value was found changed by others, the newest last, at most 4.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reverts: Vec<Timestamp>,
+    /// How it drifted after it was in sync; ends when it is in sync again, or written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftMemory>,
+    /// Boots in a row that it did not survive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Lost>,
     /// The two values of a contest: what it was changed to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contested: Option<Contest>,
@@ -80,6 +89,10 @@ pub struct KeyMemory {
     /// A removal from every layer that Restore waits to act upon, or has acted upon.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removed: Option<RemovedMemory>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A value as memory may hold it.
@@ -98,6 +111,9 @@ pub enum RememberedValue {
 pub struct Owed {
     /// The value that was written.
     pub value: RememberedValue,
+    /// What the station showed before (absent: no value, or write-only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
     /// The event of the write.
     pub since: u64,
     /// When, for people.
@@ -135,6 +151,18 @@ pub struct WriteMemory {
     pub detail: Option<String>,
     /// How often this value was written in a row without coming into sync.
     pub attempts: u32,
+    /// How many of these writes were answered, and a proven boot came, and the value did not.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cycles: u32,
+    /// It was read back equal right after the write.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shown: bool,
+    /// A driver may have been using the station: a rejection may have come from that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub busy: bool,
+    /// Keys to be written before this one that were not in sync: a rejection may have come from that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unmet: Vec<Key>,
     /// The firmware that answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub firmware: Option<String>,
@@ -145,7 +173,9 @@ pub struct WriteMemory {
 }
 
 /// What became of a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub enum Answer {
     /// Recorded before the frame was sent; if it is still so, nobody knows whether it was.
     Intended,
@@ -173,6 +203,51 @@ pub struct Contest {
     pub theirs: String,
     /// When it was called.
     pub at: Timestamp,
+    /// The config that declared our value, and its generation: another one ends the contest.
+    pub declared: Declared,
+}
+
+/// Which config wanted a value, at which generation: another one is a change of spec.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Declared {
+    /// The config.
+    pub config: ConfigRef,
+    /// Its generation.
+    pub generation: i64,
+}
+
+/// How a key drifted after it was in sync.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DriftMemory {
+    /// ChangedOutside, NotPersistent, LostWithFirmware or SideEffect.
+    pub reason: Reason,
+    /// The event at which it was seen.
+    pub since: u64,
+    /// When, for people.
+    pub at: Timestamp,
+    /// The desired value that it had been in sync with.
+    pub value: RememberedValue,
+    /// Our own writes that may have moved it (SideEffect).
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub by: Vec<Key>,
+    /// Who desired it.
+    pub declared: Declared,
+}
+
+/// Boots in a row that a value did not survive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Lost {
+    /// How many.
+    pub count: u32,
+    /// The event of the last such boot.
+    pub boot: u64,
+    /// The value.
+    pub value: RememberedValue,
+    /// Who desired it.
+    pub declared: Declared,
 }
 
 /// Disconnects on calls about one key.

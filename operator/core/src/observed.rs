@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::words::Key;
 
 /// What the station reported, by the key as *asked* (canonical spelling).
@@ -41,6 +43,8 @@ pub enum Reading {
         what: String,
         /// Did the connection end on this call?
         disconnected: bool,
+        /// When: the next try comes after a pause.
+        at: Timestamp,
     },
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::catalogue::{Case, glob_matches};
 use crate::station::StationFacts;
 
 /// Which stations a config selects; all given conditions must hold, and at least one must be given.
@@ -72,7 +73,98 @@ pub enum Applies {
 
 /// Decides whether a config with this selection, in `namespace`, applies to the station. No condition holds before one
 /// that certainly fails: a wrong label is `No` even if the hardware is unknown.
+///
+/// | condition | holds | unknown |
+/// | --- | --- | --- |
+/// | namespace | the station is in the config's own | never |
+/// | selector | as Kubernetes has it; `{}` holds for all | never |
+/// | names | one of them is the object's | never |
+/// | hardware | each given glob matches what was reported | the station never said |
+///
+/// Vendor and model are compared ignoring case, as in catalogues: they are names that vendors themselves spell in
+/// several ways (`Amina`, `AMINA`). Firmware versions are compared exactly.
 pub fn applies(selection: &Selection, namespace: &str, station: &StationFacts) -> Applies {
-    let _ = (selection, namespace, station);
-    Applies::No
+    let Selection {
+        selector,
+        names,
+        hardware,
+    } = selection;
+    let anything_given = selector.is_some() || names.is_some() || hardware.is_some();
+    let certain = anything_given
+        && namespace == station.namespace
+        && selector
+            .as_ref()
+            .is_none_or(|selector| selector_holds(selector, &station.labels))
+        && names
+            .as_ref()
+            .is_none_or(|names| names.contains(&station.name));
+    match (certain, hardware) {
+        (false, _) => Applies::No,
+        (true, None) => Applies::Yes,
+        (true, Some(pattern)) => hardware_applies(pattern, station),
+    }
+}
+
+fn selector_holds(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    let LabelSelector {
+        match_labels,
+        match_expressions,
+    } = selector;
+    match_labels
+        .iter()
+        .all(|(label, value)| labels.get(label) == Some(value))
+        && match_expressions
+            .iter()
+            .all(|requirement| requirement_holds(requirement, labels))
+}
+
+fn requirement_holds(requirement: &LabelRequirement, labels: &BTreeMap<String, String>) -> bool {
+    let there = labels.get(&requirement.key);
+    match requirement.operator {
+        LabelOperator::In => there.is_some_and(|value| requirement.values.contains(value)),
+        LabelOperator::NotIn => there.is_none_or(|value| !requirement.values.contains(value)),
+        LabelOperator::Exists => there.is_some(),
+        LabelOperator::DoesNotExist => there.is_none(),
+    }
+}
+
+fn hardware_applies(pattern: &HardwarePattern, station: &StationFacts) -> Applies {
+    let HardwarePattern {
+        vendor,
+        model,
+        firmware,
+    } = pattern;
+    let conditions = [
+        condition(
+            vendor.as_deref(),
+            station.device.vendor.as_deref(),
+            Case::Ignored,
+        ),
+        condition(
+            model.as_deref(),
+            station.device.model.as_deref(),
+            Case::Ignored,
+        ),
+        condition(
+            firmware.as_deref(),
+            station.firmware.as_deref(),
+            Case::Exact,
+        ),
+    ];
+    if conditions.contains(&Applies::No) {
+        Applies::No
+    } else if conditions.contains(&Applies::Undecidable) {
+        Applies::Undecidable
+    } else {
+        Applies::Yes
+    }
+}
+
+fn condition(glob: Option<&str>, reported: Option<&str>, case: Case) -> Applies {
+    match (glob, reported) {
+        (None, _) => Applies::Yes,
+        (Some(_), None) => Applies::Undecidable,
+        (Some(glob), Some(reported)) if glob_matches(glob, reported.trim(), case) => Applies::Yes,
+        (Some(_), Some(_)) => Applies::No,
+    }
 }

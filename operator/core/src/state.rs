@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The state of one managed key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub enum State {
     /// The key is not for this station.
     NotApplicable,
@@ -45,7 +47,9 @@ pub enum State {
 }
 
 /// Why a key is in its state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub enum Reason {
     /// Master/slave scope (NotApplicable).
     Scope,
@@ -119,6 +123,18 @@ pub enum Reason {
     AfterAnotherKey,
     /// Held: the connector cannot do what this takes.
     ConnectorLimits,
+    /// Held: a connection-critical key that takes effect with a boot is written only when our Reset may follow at once.
+    NoResetMayFollow,
+    /// Held: several keys of the station differ from this name only by case.
+    AmbiguousName,
+    /// Held: memory was written by a newer version, which this one does not understand.
+    NewerMemory,
+    /// The station itself, or failing its word the catalogue, says read-only (ReadOnlyMismatch).
+    ReadOnly,
+    /// In `unknownKey`, or a write was answered NotSupported (NotSupported).
+    UnknownKey,
+    /// The value was changed back again and again (Contested).
+    TwoWriters,
     /// In sync.
     Equal,
     /// Never read.
@@ -126,10 +142,37 @@ pub enum Reason {
 }
 
 impl State {
+    /// Every state, in the order of the table.
+    pub const ALL: [Self; 18] = [
+        Self::NotApplicable,
+        Self::Invalid,
+        Self::Conflict,
+        Self::NeedsConsent,
+        Self::SecretMissing,
+        Self::Quarantined,
+        Self::Failed,
+        Self::Pending,
+        Self::Unverifiable,
+        Self::ResetPending,
+        Self::ReadOnlyMismatch,
+        Self::NotSupported,
+        Self::Unreported,
+        Self::Rejected,
+        Self::InSync,
+        Self::Drifted,
+        Self::Contested,
+        Self::Unknown,
+    ];
+
     /// May a person call this drift? (Rows 9 to 11 and 16 to 19; never waiting, never held, never offline.)
     pub fn is_drift(self) -> bool {
         match self {
-            Self::Drifted | Self::Contested | Self::ReadOnlyMismatch | Self::Rejected | Self::Failed | Self::NotSupported => true,
+            Self::Drifted
+            | Self::Contested
+            | Self::ReadOnlyMismatch
+            | Self::Rejected
+            | Self::Failed
+            | Self::NotSupported => true,
             Self::NotApplicable
             | Self::Invalid
             | Self::Conflict

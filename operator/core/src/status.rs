@@ -1,14 +1,24 @@
 //! Status: a plan after the pass → what is told of the station; and all stations → what is told of a config.
+//!
+//! Conditions follow kstatus: Ready is True when nothing that we may do now is undone; waiting for a boot, a driver, a
+//! connection or a person's word about a single key does not hold it. Reconciling and Stalled are there only while True,
+//! and never both. Transition times are the publisher's part. Everything is bounded, whatever the fleet's size.
 
-use std::collections::BTreeMap;
+mod config;
+mod station;
+mod transition;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{KeyVerdict, Plan};
+use crate::layer::Mode;
+use crate::plan::KeyVerdict;
 use crate::state::{Reason, State};
-use crate::station::StationFacts;
 use crate::words::Key;
+
+pub use config::config_status;
+pub use station::station_status;
+pub use transition::{Transition, transitions};
 
 /// How many deviations a status names; beyond that only the count.
 pub const MAX_DEVIATIONS: usize = 50;
@@ -86,12 +96,6 @@ pub struct StationStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// Tells of a station after a pass. `passing`: a pass is under way or due now (Reconciling).
-pub fn station_status(plan: &Plan, station: &StationFacts, passing: bool) -> StationStatus {
-    let _ = (plan, station, passing);
-    todo!("written by the core's author")
-}
-
 /// One station as a config's summary sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StationSummary {
@@ -154,8 +158,92 @@ pub struct ConfigStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// Tells of a config. `mistake`: the object itself is invalid (Stalled). `suspended` likewise holds it.
-pub fn config_status(stations: &[StationSummary], mistake: Option<&str>, suspended: bool) -> ConfigStatus {
-    let _ = (stations, mistake, suspended, BTreeMap::<(), ()>::new());
-    todo!("written by the core's author")
+fn condition(kind: &str, status: bool, reason: &str, message: impl Into<String>) -> Condition {
+    let status = if status { "True" } else { "False" };
+    Condition {
+        kind: kind.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: message.into(),
+    }
+}
+
+/// What a state is to a reader, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    /// Failed, or held until a person acts.
+    Failed,
+    /// Differs, and not because we are still at it.
+    Drifted,
+    /// Never read, to be written, held.
+    Pending,
+    /// Waits for a boot.
+    ResetPending,
+    /// Written, and never shown.
+    Unverifiable,
+    /// As desired.
+    InSync,
+    /// Not for this station.
+    NotApplicable,
+}
+
+fn class(state: State) -> Class {
+    match state {
+        State::Failed
+        | State::Quarantined
+        | State::Invalid
+        | State::Conflict
+        | State::NeedsConsent
+        | State::SecretMissing => Class::Failed,
+        State::Drifted
+        | State::ReadOnlyMismatch
+        | State::Contested
+        | State::Rejected
+        | State::NotSupported => Class::Drifted,
+        State::Pending | State::Unreported | State::Unknown => Class::Pending,
+        State::ResetPending => Class::ResetPending,
+        State::Unverifiable => Class::Unverifiable,
+        State::InSync => Class::InSync,
+        State::NotApplicable => Class::NotApplicable,
+    }
+}
+
+/// Written, and an answer came: as much in sync as a key can be that is never shown.
+fn is_answered(verdict: &KeyVerdict) -> bool {
+    verdict.reason != Reason::Unconfirmed
+}
+
+/// As good as it gets: in sync, or written and answered where the station never shows it.
+fn is_settled(verdict: &KeyVerdict) -> bool {
+    match class(verdict.state) {
+        Class::InSync | Class::NotApplicable => true,
+        Class::Unverifiable => is_answered(verdict),
+        Class::Failed | Class::Drifted | Class::Pending | Class::ResetPending => false,
+    }
+}
+
+/// Why a key cannot go on by itself, if so: a person has to mend the manifest, consent, or make the Secret.
+fn stall(verdict: &KeyVerdict) -> Option<&'static str> {
+    match (verdict.state, verdict.reason) {
+        (State::Invalid, _) => Some("Invalid"),
+        (State::Conflict, _) => Some("Conflict"),
+        (State::NeedsConsent, _) if verdict.mode == Mode::Enforce => Some("NeedsConsent"),
+        (State::SecretMissing, _) => Some("SecretMissing"),
+        (_, Reason::ConfigInvalid) => Some("Invalid"),
+        (_, Reason::ConfigUnreadable) => Some("Unreadable"),
+        _ => None,
+    }
+}
+
+fn as_count(length: usize) -> i32 {
+    i32::try_from(length).unwrap_or(i32::MAX)
+}
+
+/// `1 key`, `2 keys`.
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{count} {what}s")
+    }
 }

@@ -1,18 +1,30 @@
 //! Validate: resolved settings + catalogue + station facts → desired settings, each with what may be done about it.
+//!
+//! These are rows 1 and 2 of the table in [`crate::plan`], and the rules between keys. What is observed bears on it only
+//! where a rule compares with the station (companions of lists, profiles, its own `readonly` flag); whether a value
+//! differs is not asked here. Messages name no secret.
 
+mod barrier;
+mod hash;
+
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::catalogue::{Definition, StationCatalogue};
-use crate::layer::{Consent, Mode, SettingValue, WhenRemoved};
-use crate::observed::Observed;
-use crate::resolve::Resolved;
+use crate::catalogue::{Access, Definition, StationCatalogue};
+use crate::layer::{Consent, Layer, Mode, SettingValue, WhenRemoved};
+use crate::observed::{Observed, Reading};
+use crate::resolve::{Resolved, ResolvedSetting};
+use crate::rules::check_rules;
 use crate::state::{Reason, State};
 use crate::station::StationFacts;
-use crate::words::{ConfigRef, Finding, Key};
+use crate::value;
+use crate::words::{ConfigRef, Finding, Key, Severity};
+
+pub(crate) use barrier::{is_read_only, missing_consent};
 
 /// What the station should have, and what may be done about each key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Desired {
     /// By canonical name.
     pub settings: BTreeMap<Key, DesiredSetting>,
@@ -21,6 +33,8 @@ pub struct Desired {
     /// Stands for keys, values, configs and generations: equal hashes, equal desires. Hex, 16 digits. Status shows it
     /// as `resolvedHash`, so that a config can tell whether a station knows its present generation.
     pub hash: String,
+    /// What is known of other keys: those that are to be restored, and companions.
+    pub catalogue: StationCatalogue,
 }
 
 /// One setting, validated.
@@ -34,18 +48,54 @@ pub struct DesiredSetting {
     pub definition: Arc<Definition>,
     /// The mode, after the setting's narrowing.
     pub mode: Mode,
-    /// Whose setting it is.
-    pub config: ConfigRef,
-    /// The generation of that config.
-    pub generation: i64,
-    /// What its config consents to.
-    pub consent: BTreeSet<Consent>,
-    /// What is to be done when it is removed.
-    pub when_removed: WhenRemoved,
+    /// The layer whose setting it is, without its settings.
+    pub layer: Arc<Layer>,
     /// Rows 1 and 2 of the table, or a held layer: nothing is written, whatever is observed.
     pub barrier: Option<Barrier>,
     /// A string from the other vocabulary (label for code), to be tried once when the first is Rejected.
     pub alternative: Option<String>,
+}
+
+impl DesiredSetting {
+    /// Whose setting it is.
+    pub fn config(&self) -> &ConfigRef {
+        &self.layer.config
+    }
+
+    /// The generation of that config.
+    pub fn generation(&self) -> i64 {
+        self.layer.generation
+    }
+
+    /// What its config consents to.
+    pub fn consent(&self) -> &BTreeSet<Consent> {
+        &self.layer.consent
+    }
+
+    /// What is to be done when it is removed.
+    pub fn when_removed(&self) -> WhenRemoved {
+        self.layer.when_removed
+    }
+
+    /// Must its value never be shown? So for every value that came from a Secret, and for keys that hold secrets.
+    pub fn is_secret(&self) -> bool {
+        self.definition.is_secret() || !matches!(self.value, SettingValue::Plain(_))
+    }
+
+    /// Does a read say nothing about it? (Rows 5 to 8: write-only or Secret.)
+    pub fn is_hidden(&self) -> bool {
+        self.is_secret() || !self.definition.is_readable()
+    }
+
+    /// The desired value as a person may see it.
+    pub fn shown_value(&self) -> Option<&str> {
+        match &self.value {
+            SettingValue::Plain(value) if !self.definition.is_secret() => Some(value),
+            SettingValue::Plain(_)
+            | SettingValue::Secret { .. }
+            | SettingValue::SecretMissing { .. } => None,
+        }
+    }
 }
 
 /// Why a key is not written whatever is observed.
@@ -60,13 +110,165 @@ pub struct Barrier {
     pub message: String,
 }
 
-/// Validates. `observed` is used only for what rules compare with on the station (MaxLength companions, profiles).
+/// Validates. `observed` is used only for what rules compare with on the station (MaxLength companions, profiles) and
+/// for its own word about access.
 pub fn validate(
     resolved: &Resolved,
     catalogue: &StationCatalogue,
     station: &StationFacts,
     observed: &Observed,
 ) -> Desired {
-    let _ = (resolved, catalogue, station, observed);
-    Desired::default()
+    let profiles = profiles(station, observed);
+    let mut findings = disagreements(resolved, observed);
+    let mut settings: BTreeMap<Key, DesiredSetting> = resolved
+        .settings
+        .iter()
+        .map(|(key, setting)| {
+            let reading = observed.readings.get(key);
+            (
+                key.clone(),
+                desired_setting(key, setting, station, profiles.as_deref(), reading),
+            )
+        })
+        .collect();
+    for finding in catalogue.findings() {
+        bar(&mut settings, finding, State::Conflict);
+    }
+    let broken = broken_rules(&settings, catalogue, observed);
+    for finding in &broken {
+        bar(&mut settings, finding, State::Invalid);
+    }
+    findings.extend(broken);
+    findings.sort();
+    Desired {
+        hash: hash::of(&settings),
+        settings,
+        findings,
+        catalogue: catalogue.clone(),
+    }
+}
+
+fn desired_setting(
+    key: &Key,
+    resolved: &ResolvedSetting,
+    station: &StationFacts,
+    profiles: Option<&[String]>,
+    reading: Option<&Reading>,
+) -> DesiredSetting {
+    let ResolvedSetting {
+        setting,
+        layer,
+        definition,
+        conflict: _,
+    } = resolved;
+    let barrier = barrier::barrier(key, resolved, station, profiles, reading);
+    let value = match &setting.value {
+        SettingValue::Plain(value) => SettingValue::Plain(value::to_wire(definition, value)),
+        other @ (SettingValue::Secret { .. } | SettingValue::SecretMissing { .. }) => other.clone(),
+    };
+    let alternative = match (&value, reading.and_then(Reading::value)) {
+        (SettingValue::Plain(value), Some(shown)) if value != shown => {
+            value::in_vocabulary_of(definition, value, shown)
+        }
+        _ => None,
+    };
+    DesiredSetting {
+        key: key.clone(),
+        value,
+        definition: Arc::clone(definition),
+        mode: setting.mode.map_or(layer.mode, |mode| mode.min(layer.mode)),
+        layer: Arc::clone(layer),
+        barrier,
+        alternative,
+    }
+}
+
+/// The profiles that the station supports, in lower case. An empty list tells nothing: every station has Core.
+fn profiles<'a>(station: &'a StationFacts, observed: &Observed) -> Option<Cow<'a, [String]>> {
+    let told = match &station.profiles {
+        Some(profiles) => Cow::Borrowed(profiles.as_slice()),
+        None => {
+            let value = observed
+                .readings
+                .get(&Key::from(PROFILES))
+                .and_then(Reading::value)?;
+            value
+                .split(',')
+                .map(|profile| profile.trim().to_ascii_lowercase())
+                .collect()
+        }
+    };
+    told.iter()
+        .any(|profile| !profile.is_empty())
+        .then_some(told)
+}
+
+/// The key that lists the profiles (OCPP 1.6 edition 2, section 9.1.28).
+pub(crate) const PROFILES: &str = "SupportedFeatureProfiles";
+
+/// Holds a key because of an error about it, unless something else holds it already.
+fn bar(settings: &mut BTreeMap<Key, DesiredSetting>, finding: &Finding, state: State) {
+    if finding.severity == Severity::Error
+        && let Some(setting) = finding.key.as_ref().and_then(|key| settings.get_mut(key))
+        && setting.barrier.is_none()
+    {
+        setting.barrier = Some(Barrier {
+            state,
+            reason: Reason::SeeMessage,
+            message: finding.message.clone(),
+        });
+    }
+}
+
+/// The rules between keys, over the values that would be written.
+fn broken_rules(
+    settings: &BTreeMap<Key, DesiredSetting>,
+    catalogue: &StationCatalogue,
+    observed: &Observed,
+) -> Vec<Finding> {
+    let values: BTreeMap<Key, &str> = settings
+        .iter()
+        .filter(|(_, setting)| setting.barrier.is_none())
+        .filter_map(|(key, setting)| Some((key.clone(), setting.shown_value()?)))
+        .collect();
+    check_rules(
+        &values,
+        |key| observed.readings.get(key).and_then(Reading::value),
+        catalogue,
+        None,
+    )
+}
+
+/// Where the station's own word about access differs from the catalogue's; the station's counts.
+fn disagreements(resolved: &Resolved, observed: &Observed) -> Vec<Finding> {
+    resolved
+        .settings
+        .iter()
+        .filter_map(|(key, setting)| disagreement(key, setting, observed.readings.get(key)?))
+        .collect()
+}
+
+fn disagreement(key: &Key, setting: &ResolvedSetting, reading: &Reading) -> Option<Finding> {
+    let Reading::Known {
+        readonly: Some(readonly),
+        ..
+    } = reading
+    else {
+        return None;
+    };
+    let (catalogue, station) = match (setting.definition.access()?, readonly) {
+        (Access::ReadWrite | Access::WriteOnly, true) => ("writable", "read-only"),
+        (Access::ReadOnly, false) => ("read-only", "writable"),
+        (Access::ReadWrite | Access::WriteOnly, false)
+        | (Access::ReadOnly, true)
+        | (Access::ImplementationDefined, true | false) => return None,
+    };
+    Some(Finding {
+        severity: Severity::Warning,
+        rule: "AccessDisagrees".to_owned(),
+        key: Some(key.clone()),
+        message: format!(
+            "the catalogue says that {key} is {catalogue}, the station says {station}; the station's word counts"
+        ),
+    })
 }

@@ -1,6 +1,7 @@
 //! The words that every other module uses: keys, references to configs, firmware, devices.
 
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,14 +13,34 @@ pub const MAX_KEY_LENGTH: usize = 50;
 ///
 /// Names are compared ignoring case by OCPP 1.6 (CiString), except where a catalogue knows two keys that differ only by
 /// case. `Ord` and `Eq` are exact; [`Key::matches`] ignores case.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
-pub struct Key(String);
+pub struct Key(
+    // Shared, since every stage of a plan carries the names along.
+    #[serde(
+        serialize_with = "serialize_name",
+        deserialize_with = "deserialize_name"
+    )]
+    #[schemars(with = "String")]
+    Arc<str>,
+);
+
+fn serialize_name<S: serde::Serializer>(name: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(name)
+}
+
+fn deserialize_name<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Arc<str>, D::Error> {
+    String::deserialize(deserializer).map(Arc::from)
+}
 
 impl Key {
     /// Takes a name as it is; whether it is a good one is for the schema and [`crate::validate`] to say.
     pub fn new(name: impl Into<String>) -> Self {
-        Self(name.into())
+        Self(Arc::from(name.into()))
     }
 
     /// The name as it was spelled.
@@ -40,7 +61,7 @@ impl Key {
 
 impl From<&str> for Key {
     fn from(name: &str) -> Self {
-        Self(name.to_owned())
+        Self(Arc::from(name))
     }
 }
 
@@ -51,7 +72,9 @@ impl fmt::Display for Key {
 }
 
 /// Which `ChargeStationConfig` a setting came from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub struct ConfigRef {
     /// The namespace of the object.
     pub namespace: String,
@@ -72,7 +95,7 @@ impl fmt::Display for ConfigRef {
 pub struct SecretVersion(pub String);
 
 /// What a device says of itself (BootNotification); a change of any of these but the firmware means another device.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Device {
     /// `chargePointVendor`.
@@ -105,7 +128,9 @@ pub struct Finding {
 }
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub enum Severity {
     /// The key is held until it is mended.
     Error,

@@ -8,8 +8,8 @@ use stationkeeper_core::memory::Memory;
 use stationkeeper_core::station::Role;
 use stationkeeper_core::status::{Deviation, KeyCounts};
 
-/// One charge station.
-#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// What is declared of the station: its identity, how it proves it, and what it is.
+#[derive(CustomResource, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "stationkeeper.dev",
     version = "v1alpha1",
@@ -18,22 +18,29 @@ use stationkeeper_core::status::{Deviation, KeyCounts};
     shortname = "chst",
     category = "stationkeeper",
     namespaced,
-    status = "ChargeStationStatus"
+    status = "ChargeStationStatus",
+    doc = "A ChargeStation is one EV charge station that connects to the operator over OCPP-J. Its status tells what the station says it is, whether it is connected, and every key that is not as the ChargeStationConfigs of the namespace declare it.",
+    selectable = ".spec.identity"
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ChargeStationSpec {
-    /// The string with which the station connects.
+    /// The string with which the station connects: the last part of its connection URL, percent-decoded, exactly as
+    /// configured in the station. 1 to 255 characters; upper and lower case differ. It must be unique in the
+    /// installation and cannot be changed later.
     pub identity: String,
-    /// Alone, or which of a master/slave pair.
+    /// `Standalone`, the default, or what the station is in a pair of which only the `Master` holds the connection.
+    /// Keys that are not meant for a `Slave` or `Master` are left alone.
     #[serde(default)]
     pub role: Role,
-    /// How the station proves who it is. Absent: refused.
+    /// How the station proves who it is: give `secretRef` or `bootstrapSecretRef` or both, or `none: true`. If absent,
+    /// the station is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication: Option<Authentication>,
-    /// Laid over what the station reports.
+    /// What the station is, for stations that report it wrongly or not at all. What is given here counts instead of
+    /// what the station reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hardware: Option<HardwareOverride>,
-    /// Holds everything for this station: no calls.
+    /// True holds the station as it is: it may stay connected, and the operator sends it no calls. False if absent.
     #[serde(default)]
     pub suspend: bool,
 }
@@ -42,16 +49,19 @@ pub struct ChargeStationSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Authentication {
-    /// The Secret with its password, under the key `password`.
+    /// The Secret that holds the station's own password (HTTP Basic; the user name is the identity).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
-    /// The Secret with the password of a factory-new or replaced unit.
+    /// The Secret with the password of a factory-new or replaced unit. A station that comes with it is admitted as
+    /// Pending and counts as a new device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap_secret_ref: Option<SecretRef>,
-    /// How the password stands in the Secret.
+    /// How the password stands in the Secrets. `Hex`: 32 to 40 hexadecimal digits that stand for the 16 to 20 bytes
+    /// which the station sends; `Text`: the station sends it as it stands; `Auto`, the default: either is accepted.
     #[serde(default)]
     pub encoding: PasswordEncoding,
-    /// True: anybody who knows the identity may connect.
+    /// True admits anybody who knows the identity, without a password. Secrets and connection-critical keys are then
+    /// never written. Cannot be combined with the Secrets. False if absent.
     #[serde(default)]
     pub none: bool,
 }
@@ -60,9 +70,9 @@ pub struct Authentication {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretRef {
-    /// The Secret.
+    /// The name of the Secret, in the namespace of the ChargeStation.
     pub name: String,
-    /// The key in the Secret's data.
+    /// The key in the Secret's data; `password` if absent.
     #[serde(default = "password_key")]
     pub key: String,
 }
@@ -87,53 +97,55 @@ pub enum PasswordEncoding {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HardwareOverride {
-    /// Vendor.
+    /// The vendor that counts instead of the reported `chargePointVendor`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vendor: Option<String>,
-    /// Model.
+    /// The model that counts instead of the reported `chargePointModel`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Firmware.
+    /// The firmware version that counts instead of the reported `firmwareVersion`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firmware: Option<String>,
 }
 
-/// What is known of a station.
+/// What is known of the station: written by the operator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ChargeStationStatus {
-    /// The generation that this status speaks of.
+    /// The `metadata.generation` that this status speaks of; -1 until the operator has seen the object.
     pub observed_generation: i64,
-    /// Ready, InSync, Connected; Reconciling, Stalled, Drifted, ResetRequired while True.
+    /// `Ready` (all that may be done now is done), `InSync` (every declared key was read back and is in effect) and
+    /// `Connected` are always there; `Reconciling`, `Stalled`, `Drifted` and `ResetRequired` only while they are True.
     pub conditions: Vec<Condition>,
-    /// What the station reported of itself.
+    /// What the station reported of itself when it booted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hardware: Option<ReportedHardware>,
-    /// What the station's BootNotification was last answered.
+    /// What the station's last BootNotification was answered: Accepted, Pending or Rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration: Option<String>,
-    /// When a boot was last proven.
+    /// When a boot of the station was last proven. Absent: no boot has been proven yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_boot: Option<Time>,
-    /// Managed keys by their state.
+    /// The declared keys, counted by their state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<KeyCounts>,
-    /// Stands for the settings that this status speaks of, and the generations of their configs.
+    /// Stands for the settings that this status speaks of and the generations of their configs: two stations with the
+    /// same hash were given the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolved_hash: Option<String>,
-    /// The keys that are not in sync, at most 50.
+    /// The keys that are not in sync, at most 50 of them, the worst first; `deviationCount` counts all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub deviations: Vec<Deviation>,
     /// How many keys are not in sync.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deviation_count: Option<i32>,
-    /// What waits for a Reset.
+    /// The keys that take effect only when the station boots, and what that waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending_reset: Option<PendingResetStatus>,
-    /// The last `reconcile.fluxcd.io/requestedAt` that was acted upon.
+    /// The value of the annotation `reconcile.fluxcd.io/requestedAt` that was last acted upon.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
-    /// What the operator needs after a restart. Not for reading.
+    /// What the operator needs to know after a restart. It is not meant for reading, and its form may change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
 }
@@ -142,19 +154,19 @@ pub struct ChargeStationStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReportedHardware {
-    /// `chargePointVendor`.
+    /// The vendor (`chargePointVendor`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vendor: Option<String>,
-    /// `chargePointModel`.
+    /// The model (`chargePointModel`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// `chargePointSerialNumber`.
+    /// The serial number (`chargePointSerialNumber`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial_number: Option<String>,
-    /// `firmwareVersion`.
+    /// The firmware version (`firmwareVersion`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub firmware: Option<String>,
-    /// The subprotocol of its connection.
+    /// The OCPP-J subprotocol of its connection, for example `ocpp1.6`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
 }
@@ -163,12 +175,12 @@ pub struct ReportedHardware {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PendingResetStatus {
-    /// Names this very wait.
+    /// Names this very wait; it changes when other keys or values wait.
     pub id: String,
     /// The keys that wait.
     pub keys: Vec<String>,
-    /// Since when.
+    /// When the oldest of the writes that wait was made.
     pub since: Time,
-    /// What it waits for.
+    /// What the boot waits for, in words.
     pub waiting_for: Vec<String>,
 }

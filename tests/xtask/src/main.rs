@@ -1,1 +1,31 @@
-fn main() {}
+//! `cargo xtask`: the tasks of this repository.
+
+use std::process::ExitCode;
+
+use xtask::check::{Extent, check};
+use xtask::setup::setup;
+
+/// What is printed where no task is named.
+const USAGE: &str = "usage: cargo xtask TASK
+
+  check         everything that CI checks: format, lints, each crate alone, set-up, tests, documentation
+  check --fast  the same without what needs an API server or Python
+  setup         builds and fetches the tools of the tests into a cache outside of the work tree";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["check"] => check(Extent::All),
+        ["check", "--fast"] => check(Extent::Fast),
+        ["setup"] => setup(),
+        _ => Err(USAGE.to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The definitions and quirks that hold for one station, and how a name finds its definition.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use super::definition::Definition;
+use super::document::Quirks;
+use crate::words::{Finding, Key};
+
+/// The definitions and quirks that hold for one station. Cloning copies a pointer.
+#[derive(Clone, Debug, Default)]
+pub struct StationCatalogue {
+    contents: Arc<Contents>,
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    /// In the order of the documents.
+    definitions: Vec<Arc<Definition>>,
+    /// Every name, aliases included, with its definition's index; sorted by the name ignoring case, then exactly.
+    names: Vec<(Key, usize)>,
+    quirks: Quirks,
+    findings: Vec<Finding>,
+}
+
+impl StationCatalogue {
+    pub(super) fn new(
+        definitions: Vec<Definition>,
+        quirks: Quirks,
+        findings: Vec<Finding>,
+    ) -> Self {
+        let mut names = Vec::new();
+        for (index, definition) in definitions.iter().enumerate() {
+            let aliases = definition.aliases.iter().flat_map(|fact| &fact.value);
+            names.extend(
+                definition
+                    .key
+                    .iter()
+                    .chain(aliases)
+                    .map(|name| (name.clone(), index)),
+            );
+        }
+        names.sort_by(|(a, _), (b, _)| folded_order(a.as_str(), b.as_str()).then_with(|| a.cmp(b)));
+        let definitions = definitions.into_iter().map(Arc::new).collect();
+        Self {
+            contents: Arc::new(Contents {
+                definitions,
+                names,
+                quirks,
+                findings,
+            }),
+        }
+    }
+
+    /// The canonical spelling of a key: exact match first, then the only match ignoring case, else as given.
+    pub fn canonical(&self, key: &Key) -> Key {
+        match self.find(key) {
+            Some(Definition {
+                key: Some(canonical),
+                ..
+            }) => canonical.clone(),
+            Some(Definition { key: None, .. }) | None => key.clone(),
+        }
+    }
+
+    /// What is known of a key; for one that nobody knows a definition with `known: false`.
+    pub fn definition(&self, key: &Key) -> Arc<Definition> {
+        match self.index_of(key) {
+            Some(index) => self.contents.definitions[index].clone(),
+            None => Arc::new(Definition::unknown(key.clone())),
+        }
+    }
+
+    /// What is known of a key, if anything is.
+    pub fn find(&self, key: &Key) -> Option<&Definition> {
+        self.index_of(key)
+            .map(|index| self.contents.definitions[index].as_ref())
+    }
+
+    /// All definitions, in the order of the documents.
+    pub fn definitions(&self) -> impl Iterator<Item = &Arc<Definition>> {
+        self.contents.definitions.iter()
+    }
+
+    /// The station's habits.
+    pub fn quirks(&self) -> &Quirks {
+        &self.contents.quirks
+    }
+
+    /// Documents that contradict each other about this station: an error about a key holds it.
+    pub fn findings(&self) -> &[Finding] {
+        &self.contents.findings
+    }
+
+    /// Canonical names near a misspelt one, the nearest first, at most three.
+    pub fn suggestions(&self, name: &str) -> Vec<Key> {
+        let folded = name.to_ascii_lowercase();
+        let mut near: Vec<(usize, &Key)> = self
+            .contents
+            .definitions
+            .iter()
+            .filter_map(|definition| definition.key.as_ref())
+            .map(|key| (crate::value::distance(&folded, &key.folded()), key))
+            .filter(|&(distance, key)| distance <= 3.min(key.as_str().len() / 3))
+            .collect();
+        near.sort();
+        near.into_iter()
+            .take(3)
+            .map(|(_, key)| key.clone())
+            .collect()
+    }
+
+    fn index_of(&self, key: &Key) -> Option<usize> {
+        let names = &self.contents.names;
+        let start =
+            names.partition_point(|(name, _)| folded_order(name.as_str(), key.as_str()).is_lt());
+        let alike = &names[start..];
+        let alike = &alike[..alike
+            .iter()
+            .take_while(|(name, _)| name.matches(key))
+            .count()];
+        match alike {
+            [] => None,
+            [(_, only)] => Some(*only),
+            several => several
+                .iter()
+                .find(|(name, _)| name == key)
+                .map(|&(_, index)| index)
+                .or_else(|| {
+                    let first = several[0].1;
+                    several
+                        .iter()
+                        .all(|&(_, index)| index == first)
+                        .then_some(first)
+                }),
+        }
+    }
+}
+
+/// Orders names ignoring ASCII case, without a copy.
+fn folded_order(a: &str, b: &str) -> Ordering {
+    a.bytes()
+        .map(|byte| byte.to_ascii_lowercase())
+        .cmp(b.bytes().map(|byte| byte.to_ascii_lowercase()))
+}

@@ -1,0 +1,62 @@
+//! Recall: what still holds of a station that this process has never seen, from what status keeps.
+//!
+//! An offline station keeps its last states, marked stale; that must hold across a restart of ours, although what it
+//! reported is not kept (section 6 of the design).
+
+use std::collections::BTreeMap;
+
+use crate::memory::Memory;
+use crate::plan::KeyVerdict;
+use crate::state::{Reason, State};
+use crate::status::{Condition, Deviation};
+use crate::validate::Desired;
+use crate::words::Key;
+
+/// The verdicts of an offline station that was never read by this process: in sync where memory says so, else as status
+/// told last if it told of this very desired value, else as planned without an observation.
+pub fn remembered(
+    desired: &Desired,
+    memory: &Memory,
+    deviations: &[Deviation],
+    planned: Vec<KeyVerdict>,
+) -> Vec<KeyVerdict> {
+    let told: BTreeMap<&Key, &Deviation> = deviations.iter().map(|deviation| (&deviation.key, deviation)).collect();
+    planned
+        .into_iter()
+        .map(|verdict| {
+            let nothing_decided = matches!(verdict.state, State::Unknown | State::Pending | State::Drifted);
+            let Some(setting) = desired.settings.get(&verdict.key).filter(|_| nothing_decided) else { return verdict };
+            if crate::plan::was_in_sync(memory, setting) {
+                let observed = verdict.desired.clone();
+                let message = format!("{} was in sync when the station was last read", verdict.key);
+                return KeyVerdict { state: State::InSync, reason: Reason::Equal, message, observed, ..verdict };
+            }
+            match told.get(&verdict.key) {
+                Some(told) if told.desired == verdict.desired => KeyVerdict {
+                    state: told.state,
+                    reason: told.reason,
+                    message: told.message.clone(),
+                    observed: told.observed.clone(),
+                    ..verdict
+                },
+                Some(_) | None => verdict,
+            }
+        })
+        .collect()
+}
+
+/// The conditions of a station that is not served at all: a person has to act.
+pub fn refused(reason: &str, message: &str) -> Vec<Condition> {
+    let condition = |kind: &str, status: &str| Condition {
+        kind: kind.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+    };
+    vec![
+        condition("Ready", "False"),
+        condition("InSync", "Unknown"),
+        condition("Connected", "False"),
+        condition("Stalled", "True"),
+    ]
+}

@@ -1,0 +1,31 @@
+//! A short, stable stand-in for what is desired. Not for security: FNV-1a is the same on every machine and version,
+//! which the standard library's hashers do not promise.
+
+use std::collections::BTreeMap;
+
+use super::DesiredSetting;
+use crate::fnv::Fnv;
+use crate::layer::{Mode, SettingValue};
+use crate::words::Key;
+
+/// Stands for keys, values, modes, configs and generations, never for what is observed.
+pub(super) fn of(settings: &BTreeMap<Key, DesiredSetting>) -> String {
+    let mut hash = Fnv::new();
+    for (key, setting) in settings {
+        hash.field(key.as_str());
+        match &setting.value {
+            SettingValue::Plain(value) => hash.field("plain").field(value),
+            SettingValue::Secret { version, length: _ } => hash.field("secret").field(&version.0),
+            SettingValue::SecretMissing { message: _ } => hash.field("missing"),
+        };
+        hash.field(match setting.mode {
+            Mode::Report => "report",
+            Mode::Enforce => "enforce",
+        });
+        let config = setting.config();
+        hash.field(&config.namespace)
+            .field(&config.name)
+            .number(setting.generation().unsigned_abs());
+    }
+    format!("{:016x}", hash.finish())
+}

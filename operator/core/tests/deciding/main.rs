@@ -1,0 +1,17 @@
+//! The deciding core, tried from outside: select, resolve, validate, plan, outcome, event, status.
+
+mod events;
+mod fake_station;
+mod given;
+mod ordering;
+mod outcomes;
+mod properties;
+mod purity;
+mod reading;
+mod removed;
+mod resolving;
+mod scenarios;
+mod selecting;
+mod statuses;
+mod table;
+mod validating;

@@ -1,0 +1,73 @@
+//! The admin port: `/livez`, `/readyz`, `/metrics`, `/status`.
+//!
+//! Ready means that the local stores are filled, not that this process leads nor that the stations are fine. `/status`
+//! holds no secrets, but it tells much of a fleet: it is answered to loopback only, unless told otherwise.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// What the admin port answers from.
+pub struct Admin {
+    /// The metrics.
+    pub registry: Mutex<Registry>,
+    /// Why this process is not ready, if it is not.
+    pub not_ready: Box<dyn Fn() -> Option<String> + Send + Sync>,
+    /// The document of `/status`, as JSON.
+    pub document: Box<dyn Fn() -> Result<String, serde_json::Error> + Send + Sync>,
+    /// Brings gauges up to date before they are read.
+    pub refresh: Box<dyn Fn() + Send + Sync>,
+    /// Answer `/status` to any address.
+    pub status_anywhere: bool,
+}
+
+/// Serves until cancelled.
+pub async fn serve(listener: TcpListener, admin: Arc<Admin>, cancel: CancellationToken) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/livez", get(|| async { "ok" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/status", get(status))
+        .with_state(admin)
+        .into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, router).with_graceful_shutdown(cancel.cancelled_owned()).await
+}
+
+async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
+    match (admin.not_ready)() {
+        None => "ok".into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, why).into_response(),
+    }
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
+    (admin.refresh)();
+    let mut text = String::new();
+    let encoded = match admin.registry.lock() {
+        Ok(registry) => prometheus_client::encoding::text::encode(&mut text, &registry).is_ok(),
+        Err(_) => false,
+    };
+    if !encoded {
+        return (StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written").into_response();
+    }
+    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+}
+
+async fn status(State(admin): State<Arc<Admin>>, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {
+    if !admin.status_anywhere && !peer.ip().to_canonical().is_loopback() {
+        let told = "/status is answered to loopback only; start with --status-anywhere to change that";
+        return (StatusCode::FORBIDDEN, told).into_response();
+    }
+    match (admin.document)() {
+        Ok(document) => ([(header::CONTENT_TYPE, "application/json")], document).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("the document could not be written: {error}")).into_response(),
+    }
+}

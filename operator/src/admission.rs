@@ -1,0 +1,176 @@
+//! Admission: who may connect, answered from the objects and the Secrets that they name.
+//!
+//! The gateway asks during a handshake and waits for nobody; so the Secrets of declared stations are read beforehand,
+//! and a station whose Secret has not been read yet is asked to come back (503), never turned away.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+use secrecy::{ExposeSecret, SecretSlice};
+use tokio::sync::mpsc;
+
+use crate::connector::{Admission, Credential, Directory, Identity};
+use crate::objects::{Authentication, ChargeStation, PasswordEncoding, SecretRef};
+use crate::secret_cache::SecretCache;
+use crate::stores::{Claim, Stores};
+
+/// Asks for a `ChargeStation` for a station that nobody declared.
+pub type Registrations = mpsc::Sender<Identity>;
+
+/// The desired HeartbeatInterval of a station, in seconds.
+pub type Heartbeat = dyn Fn(&ObjectRef<ChargeStation>) -> Option<u32> + Send + Sync;
+
+/// Answers from the stores.
+pub struct ObjectDirectory {
+    stores: Stores,
+    secrets: Arc<SecretCache>,
+    /// Only the process that reconciles admits stations: a standby answers 503.
+    open: Box<dyn Fn() -> bool + Send + Sync>,
+    heartbeat: Box<Heartbeat>,
+    registrations: Option<Registrations>,
+    wanted: mpsc::UnboundedSender<(String, String)>,
+}
+
+impl ObjectDirectory {
+    /// `open`: may stations be admitted at all; `heartbeat`: the desired HeartbeatInterval of a station; `wanted`:
+    /// where Secrets that are missing from the cache are asked for.
+    pub fn new(
+        stores: Stores,
+        secrets: Arc<SecretCache>,
+        open: impl Fn() -> bool + Send + Sync + 'static,
+        heartbeat: impl Fn(&ObjectRef<ChargeStation>) -> Option<u32> + Send + Sync + 'static,
+        registrations: Option<Registrations>,
+        wanted: mpsc::UnboundedSender<(String, String)>,
+    ) -> Self {
+        Self { stores, secrets, open: Box::new(open), heartbeat: Box::new(heartbeat), registrations, wanted }
+    }
+
+    fn credentials(&self, station: &ChargeStation, authentication: &Authentication) -> Admission {
+        let namespace = station.namespace().unwrap_or_default();
+        let mut credentials = Vec::new();
+        let refs = [(&authentication.secret_ref, false), (&authentication.bootstrap_secret_ref, true)];
+        for (secret, bootstrap) in refs.iter().filter_map(|(secret, bootstrap)| Some((secret.as_ref()?, *bootstrap))) {
+            match self.secrets.peek(&namespace, &secret.name) {
+                None => {
+                    // A closed channel means that the process is ending; the station comes back to the next one.
+                    let _ = self.wanted.send((namespace.clone(), secret.name.clone()));
+                    return Admission::NotReady;
+                }
+                Some(data) => {
+                    if let Some(password) = data.as_ref().and_then(|data| data.get(&secret.key)) {
+                        credentials.extend(
+                            encodings(password.expose_secret(), authentication.encoding)
+                                .into_iter()
+                                .map(|password| Credential { password: SecretSlice::from(password), bootstrap }),
+                        );
+                    }
+                }
+            }
+        }
+        if credentials.is_empty() {
+            return Admission::Refused(format!(
+                "the Secret that ChargeStation {namespace}/{} names is missing, empty or without its key",
+                station.name_any()
+            ));
+        }
+        Admission::Password(credentials)
+    }
+}
+
+impl Directory for ObjectDirectory {
+    fn admit(&self, identity: &Identity) -> Admission {
+        if !(self.open)() {
+            return Admission::NotReady;
+        }
+        let station = match self.stores.claim(identity.as_str()) {
+            Claim::NotSynced => return Admission::NotReady,
+            Claim::Nobody => return Admission::Unknown,
+            Claim::Several(all) => {
+                let names: Vec<String> = all.iter().map(ToString::to_string).collect();
+                return Admission::Refused(format!("several ChargeStations name this identity: {}", names.join(", ")));
+            }
+            Claim::One(station) => station,
+        };
+        let Some(station) = self.stores.stations.get(&station) else { return Admission::NotReady };
+        match &station.spec.authentication {
+            None => Admission::Refused(format!(
+                "ChargeStation {} says nothing of spec.authentication; name a secretRef, or say none: true",
+                station.name_any()
+            )),
+            Some(authentication) if authentication.none => Admission::Open,
+            Some(authentication) => self.credentials(&station, authentication),
+        }
+    }
+
+    fn register(&self, identity: &Identity) {
+        if let Some(registrations) = &self.registrations {
+            // Full or closed: the station comes back, and is asked for again.
+            let _ = registrations.try_send(identity.clone());
+        }
+    }
+
+    fn heartbeat_interval(&self, identity: &Identity) -> Option<u32> {
+        match self.stores.claim(identity.as_str()) {
+            Claim::One(station) => (self.heartbeat)(&station),
+            Claim::NotSynced | Claim::Nobody | Claim::Several(_) => None,
+        }
+    }
+}
+
+/// The Secrets that a station's admission needs, by name.
+pub fn secrets_of(station: &ChargeStation) -> impl Iterator<Item = (String, String)> + '_ {
+    let namespace = station.namespace().unwrap_or_default();
+    let authentication = station.spec.authentication.as_ref();
+    let refs: [Option<&SecretRef>; 2] = [
+        authentication.and_then(|authentication| authentication.secret_ref.as_ref()),
+        authentication.and_then(|authentication| authentication.bootstrap_secret_ref.as_ref()),
+    ];
+    refs.into_iter().flatten().map(move |secret| (namespace.clone(), secret.name.clone()))
+}
+
+/// The byte strings that a password from a Secret may have on the wire.
+///
+/// OCPP-J 1.6, section 6.2: the AuthorizationKey is set as hexadecimal digits and sent as the bytes that they stand
+/// for; many stations send the digits as they are.
+fn encodings(password: &[u8], encoding: PasswordEncoding) -> Vec<Vec<u8>> {
+    let text = password.trim_ascii_end();
+    if text.is_empty() {
+        return Vec::new();
+    }
+    let bytes = hexadecimal(text).filter(|bytes| (16..=20).contains(&bytes.len()));
+    match (encoding, bytes) {
+        (PasswordEncoding::Text, _) => vec![text.to_vec()],
+        (PasswordEncoding::Hex, bytes) => bytes.into_iter().collect(),
+        (PasswordEncoding::Auto, None) => vec![text.to_vec()],
+        (PasswordEncoding::Auto, Some(bytes)) => vec![bytes, text.to_vec()],
+    }
+}
+
+fn hexadecimal(text: &[u8]) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) {
+        return None;
+    }
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    text.chunks_exact(2).map(|pair| Some(digit(pair[0])? * 16 + digit(pair[1])?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_of_hexadecimal_digits_opens_as_bytes_and_as_text() {
+        let digits = b"000102030405060708090a0b0c0d0e0f\n";
+        let bytes: Vec<u8> = (0..16).collect();
+        assert_eq!(encodings(digits, PasswordEncoding::Auto), [bytes.clone(), digits[..32].to_vec()]);
+        assert_eq!(encodings(digits, PasswordEncoding::Hex), [bytes]);
+        assert_eq!(encodings(digits, PasswordEncoding::Text), [digits[..32].to_vec()]);
+    }
+
+    #[test]
+    fn an_empty_or_unfit_password_opens_nothing() {
+        assert!(encodings(b"\n", PasswordEncoding::Auto).is_empty());
+        assert!(encodings(b"too short for hex", PasswordEncoding::Hex).is_empty());
+    }
+}

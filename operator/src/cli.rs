@@ -1,0 +1,75 @@
+//! The command line: one verb a file (section 11 of the design). Exit codes: 0 fine, 1 error, 2 there is something to
+//! change or mend.
+
+pub mod crds;
+pub mod demo;
+pub mod run;
+pub mod simulate;
+pub mod status;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Holds EV charge stations on the OCPP configuration that Git declares for them.
+#[derive(Debug, Parser)]
+#[command(name = "stationkeeper", version, propagate_version = true)]
+pub struct Cli {
+    /// What to log: a level, or targets with levels (`info,stationkeeper::gateway=debug`).
+    #[arg(long, global = true, env = "STATIONKEEPER_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+    /// How to log, on stderr.
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// How to log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Runs the operator: against a cluster, or with --manifests on a folder of YAML files.
+    Run(run::RunArgs),
+    /// Shows stations and configs of a state directory, in the columns that `kubectl get` shows.
+    Status(status::StatusArgs),
+    /// Shows a fleet of simulated stations converge, wait for a Reset and drift: the product itself, over real sockets.
+    Demo(demo::DemoArgs),
+    /// Runs simulated charge stations against any CSMS.
+    Simulate(simulate::SimulateArgs),
+    /// Prints the CustomResourceDefinitions.
+    Crds(crds::CrdsArgs),
+}
+
+/// Runs the verb.
+pub async fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
+    match verb {
+        Verb::Run(args) => run::run(args).await,
+        Verb::Status(args) => status::status(args).await,
+        Verb::Demo(args) => demo::demo(args).await,
+        Verb::Simulate(args) => simulate::simulate(args).await,
+        Verb::Crds(args) => crds::crds(args),
+    }
+}
+
+/// Sends logs to stderr, so that stdout holds nothing but what was asked for.
+pub fn log_to_stderr(filter: &str, format: LogFormat) -> anyhow::Result<()> {
+    use anyhow::Context as _;
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .with_context(|| format!("--log {filter:?} is no filter; write a level like info, or target=level"))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! The controllers: one reconciles stations, a small one sums stations up into the status of configs.
+//!
+//! `station.rs` reads like the picture in section 4 of the design; the other files are its steps.
+
+mod config;
+mod context;
+mod gather;
+mod live;
+mod publish;
+mod queue;
+mod removal;
+mod station;
+
+pub use config::summarise_configs;
+pub use context::{Context, Settings, VerdictSink};
+pub use gather::{Configs, PAUSED, REGISTERED, Unreadable};
+pub use live::{Live, Lives, Told};
+pub use queue::run_stations;
+pub use station::reconcile;

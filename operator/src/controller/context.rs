@@ -1,0 +1,106 @@
+//! What every reconcile shares.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use jiff::SignedDuration;
+use kube::runtime::reflector::ObjectRef;
+use stationkeeper_core::catalogue::{Catalogue, StationCatalogue};
+use stationkeeper_core::plan::KeyVerdict;
+use stationkeeper_core::station::Brake;
+use stationkeeper_core::words::Device;
+use tokio::sync::{mpsc, watch};
+
+use super::gather::Configs;
+use super::live::Lives;
+use crate::connector::Connector;
+use crate::execute::Wire;
+use crate::leader::Leadership;
+use crate::metrics::Metrics;
+use crate::objects::{ChargeStation, ChargeStationConfig};
+use crate::secret_cache::SecretCache;
+use crate::source::Publisher;
+use crate::stores::Stores;
+
+/// What can be set by the command line.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Read all managed keys of a station at least this often; jittered per station.
+    pub resync: SignedDuration,
+    /// Disconnects shorter than this are not written to status.
+    pub disconnect_grace: SignedDuration,
+    /// Configs' status is written at most this often.
+    pub config_status_every: std::time::Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            resync: SignedDuration::from_hours(6),
+            disconnect_grace: SignedDuration::from_secs(60),
+            config_status_every: std::time::Duration::from_secs(5),
+        }
+    }
+}
+
+/// Gets every station's verdicts after each pass: the state directory, the demo's table.
+pub trait VerdictSink: Send + Sync + 'static {
+    /// `before` is empty at the first pass of this process.
+    fn told(&self, station: &ChargeStation, before: &[KeyVerdict], after: &[KeyVerdict], connected: bool, stale: bool);
+}
+
+/// What every reconcile shares.
+pub struct Context {
+    /// The objects.
+    pub stores: Stores,
+    /// The configs, prepared for resolving.
+    pub configs: Configs,
+    /// Where status goes.
+    pub publisher: Arc<dyn Publisher>,
+    /// The way to stations.
+    pub connector: Arc<dyn Connector>,
+    /// Reading and writing over it, with pace and audit.
+    pub wire: Arc<Wire>,
+    /// Secrets by name.
+    pub secrets: Arc<SecretCache>,
+    /// What is known of keys.
+    pub catalogue: Arc<Catalogue>,
+    /// May we act?
+    pub leadership: Leadership,
+    /// The brake.
+    pub brake: watch::Receiver<Brake>,
+    /// What this process knows of stations.
+    pub lives: Lives,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Settings.
+    pub settings: Settings,
+    /// Configs whose stations told something new.
+    pub touched: mpsc::UnboundedSender<ObjectRef<ChargeStationConfig>>,
+    /// Who else wants every verdict.
+    pub sink: Option<Arc<dyn VerdictSink>>,
+    /// Wakes the queue for [`Context::look_again`].
+    pub again: tokio::sync::Notify,
+    /// Catalogues by device, so that a fleet of one model shares one.
+    pub catalogues: Mutex<HashMap<(Device, Option<String>), StationCatalogue>>,
+}
+
+impl Context {
+    /// Asks for a look at every station, for what no watch tells of: Secrets that were read again.
+    pub fn look_again(&self) {
+        self.again.notify_one();
+    }
+
+    /// What is known of keys for a device and firmware.
+    pub fn catalogue_for(&self, device: &Device, firmware: Option<&str>) -> StationCatalogue {
+        // Serial numbers tell devices apart, not what their keys mean.
+        let kind = Device { serial: None, box_serial: None, ..device.clone() };
+        let at = (kind, firmware.map(str::to_owned));
+        match self.catalogues.lock() {
+            Ok(mut catalogues) => {
+                catalogues.entry(at).or_insert_with(|| self.catalogue.for_station(device, firmware)).clone()
+            }
+            Err(_) => self.catalogue.for_station(device, firmware),
+        }
+    }
+}

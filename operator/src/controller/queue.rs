@@ -1,0 +1,198 @@
+//! The queue: which stations are to be reconciled, and when. kube's applier does the rest: one reconcile of a station at
+//! a time, requests for a waiting one folded into one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use kube::ResourceExt;
+use kube::runtime::controller::{Action, Config, applier};
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::mpsc;
+
+use super::context::Context;
+use super::station::{ReconcileError, reconcile};
+use crate::admission::secrets_of;
+use crate::connector::Connector;
+use crate::objects::ChargeStation;
+use crate::stores::{Changed, Claim};
+
+/// Reconciles stations until the stream of changes ends (the source stopped) or `cancel` fires; then lets the running
+/// reconciles finish.
+pub async fn run_stations(
+    context: Arc<Context>,
+    changes: mpsc::UnboundedReceiver<Changed>,
+    asked: mpsc::UnboundedReceiver<ObjectRef<ChargeStation>>,
+    cancel: tokio_util::sync::CancellationToken,
+) {
+    let queue = futures::stream::select_all([
+        from_changes(Arc::clone(&context), changes).boxed(),
+        from_stations(Arc::clone(&context)).boxed(),
+        from_all(Arc::clone(&context)).boxed(),
+        tokio_stream::wrappers::UnboundedReceiverStream::new(asked).boxed(),
+    ])
+    .take_until(cancel.cancelled_owned())
+    .map(Ok::<_, std::convert::Infallible>);
+    let store = context.stores.stations.clone();
+    applier(
+        |station, context| Box::pin(reconcile(station, context)),
+        |station, error, context| back_off(&station, error, &context),
+        context,
+        store,
+        queue,
+        Config::default(),
+    )
+    .for_each(|result| async move {
+        match result {
+            Ok(_) => {}
+            // Deleted between the request and its turn: nothing to do.
+            Err(kube::runtime::controller::Error::ObjectNotFound(_)) => {}
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "failed to reconcile a station; trying again"),
+        }
+    })
+    .await;
+}
+
+/// A growing pause, jittered: an API server that comes back must not meet the whole fleet at once.
+fn back_off(station: &Arc<ChargeStation>, _error: &ReconcileError, context: &Arc<Context>) -> Action {
+    let failures = context
+        .lives
+        .peek(&ObjectRef::from_obj(station.as_ref()))
+        .and_then(|cell| cell.live.try_lock().ok().map(|live| live.failures))
+        .unwrap_or(1);
+    let base = Duration::from_millis(500) * 2_u32.pow(failures.min(7));
+    Action::requeue(base.mul_f64(rand::random_range(0.5..1.5)))
+}
+
+/// Stations that changes of objects concern.
+fn from_changes(
+    context: Arc<Context>,
+    mut changes: mpsc::UnboundedReceiver<Changed>,
+) -> impl Stream<Item = ObjectRef<ChargeStation>> + Send {
+    let (concerned, out) = mpsc::unbounded_channel();
+    let translate = async move {
+        let mut synced = (false, false);
+        let mut known = std::collections::HashMap::new();
+        while let Some(change) = changes.recv().await {
+            match change {
+                Changed::Stations => synced.0 = true,
+                Changed::Configs => {
+                    synced.1 = true;
+                    context.configs.replace(&context.stores.configs.state());
+                }
+                Changed::Config(ref config) => {
+                    let before = context.configs.version(config);
+                    match context.stores.configs.get(config) {
+                        Some(object) => context.configs.put(&object),
+                        None => context.configs.remove(config),
+                    }
+                    let _ = context.touched.send(config.clone());
+                    if context.configs.version(config) == before {
+                        // Our own status write, or an annotation that means nothing to stations.
+                        continue;
+                    }
+                }
+                Changed::Station(_) => {}
+            }
+            if synced != (true, true) {
+                continue;
+            }
+            let stations: Vec<ObjectRef<ChargeStation>> = match change {
+                Changed::Stations | Changed::Configs => {
+                    context.stores.stations.state().iter().map(|station| ObjectRef::from_obj(station.as_ref())).collect()
+                }
+                Changed::Config(config) => context
+                    .stores
+                    .stations
+                    .state_filter(|station| station.namespace() == config.namespace)
+                    .iter()
+                    .map(|station| ObjectRef::from_obj(station.as_ref()))
+                    .collect(),
+                Changed::Station(station) => with_rivals(&context, station, &mut known),
+            };
+            for station in stations {
+                prefetch(&context, &station).await;
+                if concerned.send(station).is_err() {
+                    return;
+                }
+            }
+        }
+    };
+    // The translation runs as part of the stream: it is polled with it, and ends with it.
+    let translate = futures::stream::once(translate).filter_map(|()| async { None });
+    futures::stream::select(tokio_stream::wrappers::UnboundedReceiverStream::new(out), translate)
+}
+
+/// A station, and all others that name the identity it has or had: they may be free now, or in conflict.
+fn with_rivals(
+    context: &Context,
+    station: ObjectRef<ChargeStation>,
+    known: &mut std::collections::HashMap<ObjectRef<ChargeStation>, String>,
+) -> Vec<ObjectRef<ChargeStation>> {
+    let identity = context.stores.stations.get(&station).map(|object| object.spec.identity.clone());
+    let former = match &identity {
+        Some(identity) => known.insert(station.clone(), identity.clone()),
+        None => {
+            let former = known.remove(&station);
+            // Its object is gone: nobody may stay connected under it, and nothing is left to remember.
+            context.lives.forget(&station);
+            if let Some(former) = &former
+                && context.stores.claim(former) == Claim::Nobody
+            {
+                context.connector.disconnect(&crate::connector::Identity::new(former));
+            }
+            former
+        }
+    };
+    let mut all = vec![station];
+    for identity in [identity.clone(), former.filter(|former| Some(former) != identity.as_ref())].into_iter().flatten() {
+        match context.stores.claim(&identity) {
+            Claim::Several(rivals) => all.extend(rivals.into_iter().filter(|rival| !all.contains(rival)).collect::<Vec<_>>()),
+            Claim::One(rival) if !all.contains(&rival) => all.push(rival),
+            Claim::One(_) | Claim::Nobody | Claim::NotSynced => {}
+        }
+    }
+    all
+}
+
+/// Reads the Secrets that the station's handshake will need, if they were never read.
+async fn prefetch(context: &Context, station: &ObjectRef<ChargeStation>) {
+    let Some(station) = context.stores.stations.get(station) else { return };
+    for (namespace, name) in secrets_of(&station) {
+        if context.secrets.peek(&namespace, &name).is_none() {
+            // What is wrong with it is told by admission and by the settings that need it.
+            let _ = context.secrets.get(&namespace, &name).await;
+        }
+    }
+}
+
+/// All stations, when Secrets were read again or the brake moved.
+fn from_all(context: Arc<Context>) -> impl Stream<Item = ObjectRef<ChargeStation>> + Send {
+    let brake = context.brake.clone();
+    let wakes = futures::stream::unfold((context, brake), |(context, mut brake)| async move {
+        let moved = tokio::select! {
+            () = context.again.notified() => true,
+            moved = brake.changed() => moved.is_ok(),
+        };
+        if !moved {
+            // The lever is gone: the process is ending.
+            std::future::pending::<()>().await;
+        }
+        let stations: Vec<_> =
+            context.stores.stations.state().iter().map(|station| ObjectRef::from_obj(station.as_ref())).collect();
+        Some((futures::stream::iter(stations), (context, brake)))
+    });
+    wakes.flatten()
+}
+
+/// Stations that said something: connected, booted, disconnected.
+fn from_stations(context: Arc<Context>) -> impl Stream<Item = ObjectRef<ChargeStation>> + Send {
+    futures::stream::unfold(context, |context| async move {
+        loop {
+            let identity = Connector::wake(context.connector.as_ref()).await;
+            if let Claim::One(station) = context.stores.claim(identity.as_str()) {
+                return Some((station, context));
+            }
+        }
+    })
+}

@@ -1,0 +1,43 @@
+//! Removal: which keys left every layer, and did a person mean it?
+//!
+//! `whenRemoved: Restore` writes an original value back only when a person deleted the setting or the config; a key
+//! that left because labels or the station's facts changed stays as it is (section 6 of the design).
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use stationkeeper_core::memory::{Memory, RemovedMemory};
+use stationkeeper_core::select::Applies;
+use stationkeeper_core::station::StationFacts;
+use stationkeeper_core::validate::Desired;
+use stationkeeper_core::words::Key;
+
+use super::gather::Configs;
+
+/// Marks the removals in memory: deliberate ones wait for Restore, the others lose their original.
+pub fn mark(mut memory: Memory, desired: &Desired, configs: &Configs, station: &StationFacts, now: Timestamp) -> Memory {
+    let declared: BTreeSet<String> = desired.settings.keys().map(Key::folded).collect();
+    for (key, entry) in &mut memory.keys {
+        if declared.contains(&key.folded()) {
+            entry.removed = None;
+            continue;
+        }
+        let Some(original) = &entry.original else { continue };
+        if entry.removed.is_some() {
+            continue;
+        }
+        let deliberate = match configs.get(&original.config) {
+            None => true,
+            Some(config) => match config.applies(station) {
+                Applies::Yes => !config.declares(key),
+                Applies::No | Applies::Undecidable => false,
+            },
+        };
+        if deliberate {
+            entry.removed = Some(RemovedMemory { since: now, deliberate: true });
+        } else {
+            entry.original = None;
+        }
+    }
+    memory
+}

@@ -1,0 +1,524 @@
+//! The state directory: what outlives the process when there is no API server.
+//!
+//! ```text
+//! lock                                     held by the one process that writes here; its id is inside
+//! hmac.key                                 the key of the digests that stand for secrets
+//! status/NAMESPACE/KIND/NAME.yaml          one object: metadata and the whole status
+//! meta/objects.jsonl                       what was declared: uid, generation and previous spec, an object a line
+//! registered/NAMESPACE/NAME.yaml           stations that nobody declared; also read as manifests
+//! keys/NAMESPACE/NAME.json                 every managed key of a station; made again at each pass, so not synced
+//! problems.json                            what is wrong in the manifests
+//! damaged/                                 files that could not be understood, moved here and not deleted
+//! ```
+//!
+//! Status and meta are replaced atomically and synced; a damaged file costs that object's state and no other's.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::ResourceExt;
+use rand::TryRngCore;
+use secrecy::SecretSlice;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use stationkeeper_core::memory::{FORMAT_VERSION, Memory};
+
+use super::commit::{Committer, Disk, RealDisk, is_partial, replace_quickly};
+use crate::document::StationDocument;
+use crate::manifest::{Kind, ObjectId, Problem};
+use crate::objects::{API_VERSION, ChargeStation, ChargeStationConfigStatus, ChargeStationStatus};
+
+/// The bytes of the digests' key.
+const KEY_BYTES: usize = 32;
+
+/// How long a name may be as part of a file's name; longer ones are shortened and told apart by a digest.
+const NAME_BYTES: usize = 200;
+
+/// Why the state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateDirError {
+    /// Another process holds it.
+    #[error(
+        "the state directory {path:?} is in use by process {holder}, which holds {path:?}/lock: stop it, or give this one a directory of its own"
+    )]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The process id that stands in the lock file.
+        holder: String,
+    },
+    /// It cannot be made or read.
+    #[error("failed to open the state directory at {path:?}")]
+    Open {
+        /// What could not be opened.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The key of the digests is damaged.
+    #[error(
+        "{path:?} has {found} bytes instead of {KEY_BYTES}: restore it from a backup, or delete it, and every secret is written to its stations once more"
+    )]
+    DamagedKey {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        found: usize,
+    },
+}
+
+/// A state directory, locked for this process as long as this value lives.
+pub struct StateDir {
+    path: PathBuf,
+    committer: Committer,
+    _lock: File,
+}
+
+/// A file that was moved aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damaged {
+    /// Where it was.
+    pub path: PathBuf,
+    /// Where it is now.
+    pub moved_to: Option<PathBuf>,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// What is remembered of a declared object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Remembered {
+    pub(super) kind: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) uid: String,
+    pub(super) generation: i64,
+    pub(super) created: jiff::Timestamp,
+    pub(super) file: PathBuf,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) labels: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) annotations: BTreeMap<String, String>,
+    pub(super) spec: serde_json::Value,
+}
+
+/// A status file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusFile<S> {
+    api_version: String,
+    kind: String,
+    metadata: ObjectMeta,
+    status: S,
+}
+
+/// An object's status as it was found, with the metadata beside it.
+#[derive(Clone, Debug)]
+pub(super) struct Found<S> {
+    pub(super) metadata: ObjectMeta,
+    pub(super) status: S,
+}
+
+/// Everything that was found at the start.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    pub(super) stations: BTreeMap<ObjectId, Found<ChargeStationStatus>>,
+    pub(super) configs: BTreeMap<ObjectId, Found<ChargeStationConfigStatus>>,
+    pub(super) objects: BTreeMap<ObjectId, Remembered>,
+    pub(super) damaged: Vec<Damaged>,
+}
+
+impl StateDir {
+    /// Makes the directory where it is absent, and locks it.
+    pub fn open(path: &Path) -> Result<Self, StateDirError> {
+        Self::open_on(path, Arc::new(RealDisk))
+    }
+
+    pub(super) fn open_on(path: &Path, disk: Arc<dyn Disk>) -> Result<Self, StateDirError> {
+        let failed = |source| StateDirError::Open { path: path.to_owned(), source };
+        // It tells how stations are configured: for its owner only.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        let lock = lock(path)?;
+        Ok(Self { path: path.to_owned(), committer: Committer::new(disk), _lock: lock })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where stations that nobody declared are written.
+    pub fn registered(&self) -> PathBuf {
+        self.path.join("registered")
+    }
+
+    /// The key of the digests that stand for secrets; made at the first call, and read ever after.
+    pub fn hmac_key(&self) -> Result<SecretSlice<u8>, StateDirError> {
+        let path = self.path.join("hmac.key");
+        let failed = |source| StateDirError::Open { path: path.clone(), source };
+        match fs::read(&path) {
+            Ok(key) if key.len() == KEY_BYTES => Ok(SecretSlice::from(key)),
+            Ok(key) => Err(StateDirError::DamagedKey { path: path.clone(), found: key.len() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut key = vec![0; KEY_BYTES];
+                rand::rngs::OsRng.try_fill_bytes(&mut key).map_err(|error| failed(io::Error::other(error)))?;
+                // By way of another name, so that a crash leaves no half of a key.
+                let partial = self.path.join(".partial-hmac.key");
+                let write = || {
+                    let mut file =
+                        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+                    file.write_all(&key)?;
+                    file.sync_all()?;
+                    fs::rename(&partial, &path)?;
+                    File::open(&self.path)?.sync_all()
+                };
+                write().map_err(failed)?;
+                Ok(SecretSlice::from(key))
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Puts every key of a station where `status` finds it. Atomic but not synced: the next pass makes it again.
+    pub fn write_verdicts(&self, station: &StationDocument) -> io::Result<()> {
+        let text = serde_json::to_vec(station).map_err(io::Error::other)?;
+        replace_quickly(&verdicts_path(&self.path, &station.namespace, &station.name), &text)
+    }
+
+    /// Writes a status file; answered when it is on the disk.
+    pub(super) async fn write_status<S: Serialize>(
+        &self,
+        id: &ObjectId,
+        metadata: &ObjectMeta,
+        status: &S,
+    ) -> io::Result<()> {
+        let metadata = ObjectMeta {
+            name: metadata.name.clone(),
+            namespace: metadata.namespace.clone(),
+            uid: metadata.uid.clone(),
+            generation: metadata.generation,
+            creation_timestamp: metadata.creation_timestamp.clone(),
+            resource_version: metadata.resource_version.clone(),
+            ..ObjectMeta::default()
+        };
+        let file =
+            StatusFile { api_version: API_VERSION.to_owned(), kind: id.kind.as_str().to_owned(), metadata, status };
+        let text = serde_yaml::to_string(&file).map_err(io::Error::other)?;
+        self.committer.replace(status_path(&self.path, id), text.into_bytes()).await
+    }
+
+    /// Writes a station that nobody declared, as a manifest.
+    pub(super) async fn write_registered(&self, station: &ChargeStation) -> io::Result<PathBuf> {
+        let namespace = station.namespace().unwrap_or_default();
+        let path = self.registered().join(namespace).join(format!("{}.yaml", file_name(&station.name_any())));
+        let mut object = serde_json::to_value(station).map_err(io::Error::other)?;
+        if let Some(object) = object.as_object_mut() {
+            object.remove("status");
+        }
+        let text = serde_yaml::to_string(&object).map_err(io::Error::other)?;
+        self.committer.replace(path.clone(), text.into_bytes()).await?;
+        Ok(path)
+    }
+
+    /// Remembers what is declared.
+    pub(super) async fn write_objects(&self, objects: &[Remembered]) -> io::Result<()> {
+        let mut text = Vec::new();
+        for object in objects {
+            serde_json::to_writer(&mut text, object).map_err(io::Error::other)?;
+            text.push(b'\n');
+        }
+        self.committer.replace(self.path.join("meta/objects.jsonl"), text).await
+    }
+
+    /// Tells `status` what is wrong in the manifests.
+    pub(super) fn write_problems(&self, problems: &[Problem]) -> io::Result<()> {
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        replace_quickly(&self.path.join("problems.json"), &serde_json::to_vec_pretty(&told).map_err(io::Error::other)?)
+    }
+
+    /// Forgets a deleted object's status and keys.
+    pub(super) fn forget(&self, id: &ObjectId) -> io::Result<()> {
+        let remove = |path: PathBuf| match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        };
+        remove(status_path(&self.path, id))?;
+        match id.kind {
+            Kind::Station => remove(verdicts_path(&self.path, &id.namespace, &id.name)),
+            Kind::Config | Kind::Secret => Ok(()),
+        }
+    }
+
+    /// Reads what is here. What cannot be understood is moved aside, and the rest goes on.
+    pub(super) fn read(&self) -> Past {
+        sweep(&self.path);
+        let mut past = read_past(&self.path);
+        for damaged in &mut past.damaged {
+            damaged.moved_to = self.move_aside(&damaged.path).ok();
+        }
+        past
+    }
+
+    /// Moves (or, for a file that is still read, copies) a file to where nobody reads it.
+    fn move_aside(&self, path: &Path) -> io::Result<PathBuf> {
+        let folder = self.path.join("damaged");
+        fs::create_dir_all(&folder)?;
+        let below = path.strip_prefix(&self.path).unwrap_or(path);
+        let name = below.to_string_lossy().replace('/', "-");
+        let free = (0..1000).map(|count| folder.join(format!("{name}.{count}"))).find(|path| !path.exists());
+        let to = free.ok_or_else(|| io::Error::other("too many damaged files"))?;
+        if below == Path::new("meta/objects.jsonl") {
+            fs::copy(path, &to)?;
+        } else {
+            fs::rename(path, &to)?;
+        }
+        Ok(to)
+    }
+}
+
+/// Reads a state directory without touching it; what is damaged is only named.
+pub(super) fn read_past(path: &Path) -> Past {
+    let mut past = Past::default();
+    for (kind, file) in files_of(&path.join("status")) {
+        let result = match kind {
+            Kind::Station => take(&file, kind, &mut past.stations),
+            Kind::Config => take(&file, kind, &mut past.configs),
+            Kind::Secret => Ok(()),
+        };
+        if let Err(reason) = result {
+            past.damaged.push(Damaged { path: file, moved_to: None, reason });
+        }
+    }
+    read_objects(&path.join("meta/objects.jsonl"), &mut past);
+    past
+}
+
+/// Reads the keys of every station.
+pub(super) fn read_verdicts(path: &Path) -> Vec<StationDocument> {
+    let namespaces = fs::read_dir(path.join("keys")).into_iter().flatten().flatten();
+    let files = namespaces.flat_map(|namespace| fs::read_dir(namespace.path()).into_iter().flatten().flatten());
+    // These are not synced: after a power cut one may be empty, and the next pass makes it again.
+    files.filter_map(|file| serde_json::from_slice(&fs::read(file.path()).ok()?).ok()).collect()
+}
+
+/// Reads what is wrong in the manifests.
+pub(super) fn read_problems(path: &Path) -> Vec<String> {
+    fs::read(path.join("problems.json")).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+}
+
+/// Does a process hold the lock?
+pub(super) fn is_held(path: &Path) -> bool {
+    let Ok(lock) = File::open(path.join("lock")) else { return false };
+    matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+fn lock(path: &Path) -> Result<File, StateDirError> {
+    let file = path.join("lock");
+    let failed = |source| StateDirError::Open { path: file.clone(), source };
+    let mut lock = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&file)
+        .map_err(failed)?;
+    // `status` looks whether the lock is held by taking a share of it for a moment.
+    for _ in 0..5 {
+        match lock.try_lock() {
+            Ok(()) => {
+                let write = |lock: &mut File| {
+                    lock.set_len(0)?;
+                    lock.write_all(std::process::id().to_string().as_bytes())
+                };
+                write(&mut lock).map_err(failed)?;
+                return Ok(lock);
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+    }
+    let mut holder = String::new();
+    let _ = lock.rewind().and_then(|()| lock.read_to_string(&mut holder));
+    let holder = if holder.is_empty() { "(unknown)".to_owned() } else { holder };
+    Err(StateDirError::InUse { path: path.to_owned(), holder })
+}
+
+/// Removes what writes that were cut off left behind.
+fn sweep(path: &Path) {
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_folder && entry.file_name() != "damaged" {
+                folders.push(entry.path());
+            } else if entry.file_name().to_str().is_some_and(is_partial) {
+                // If it cannot be removed it only takes space.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// `status/NAMESPACE/KIND/NAME.yaml`
+fn files_of(status: &Path) -> Vec<(Kind, PathBuf)> {
+    let mut files = Vec::new();
+    for namespace in fs::read_dir(status).into_iter().flatten().flatten() {
+        for kind in [Kind::Config, Kind::Station] {
+            let folder = namespace.path().join(kind.as_str());
+            for file in fs::read_dir(folder).into_iter().flatten().flatten() {
+                if file.path().extension().is_some_and(|extension| extension == "yaml") {
+                    files.push((kind, file.path()));
+                }
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+fn take<S: DeserializeOwned + FromTheFuture>(
+    path: &Path,
+    kind: Kind,
+    all: &mut BTreeMap<ObjectId, Found<S>>,
+) -> Result<(), String> {
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let file: StatusFile<S> = match serde_yaml::from_str(&text) {
+        Ok(file) => file,
+        Err(error) => {
+            from_the_future(&text).ok_or_else(|| error.to_string().lines().next().unwrap_or_default().to_owned())?
+        }
+    };
+    let StatusFile { api_version: _, kind: said, metadata, status } = file;
+    let (Some(name), Some(namespace)) = (metadata.name.clone(), metadata.namespace.clone()) else {
+        return Err("it names no object".to_owned());
+    };
+    if said != kind.as_str() {
+        return Err(format!("it says {said:?} where {:?} files are", kind.as_str()));
+    }
+    all.insert(ObjectId { kind, namespace, name }, Found { metadata, status });
+    Ok(())
+}
+
+/// A status whose memory a newer version of ours wrote: nothing of it is known but that, and `core` then makes no calls.
+fn from_the_future<S: DeserializeOwned + FromTheFuture>(text: &str) -> Option<StatusFile<S>> {
+    let file: StatusFile<serde_json::Value> = serde_yaml::from_str(text).ok()?;
+    let version = u32::try_from(file.status.pointer("/memory/formatVersion")?.as_u64()?).ok()?;
+    let status = (version > FORMAT_VERSION).then(|| S::of_version(version))?;
+    Some(StatusFile { api_version: file.api_version, kind: file.kind, metadata: file.metadata, status })
+}
+
+trait FromTheFuture {
+    fn of_version(version: u32) -> Self;
+}
+
+impl FromTheFuture for ChargeStationStatus {
+    fn of_version(version: u32) -> Self {
+        Self { memory: Some(Memory { format_version: version, ..Memory::default() }), ..Self::default() }
+    }
+}
+
+impl FromTheFuture for ChargeStationConfigStatus {
+    fn of_version(_: u32) -> Self {
+        Self::default()
+    }
+}
+
+fn read_objects(path: &Path, past: &mut Past) {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+        Err(error) => {
+            past.damaged.push(Damaged { path: path.to_owned(), moved_to: None, reason: error.to_string() });
+            return;
+        }
+    };
+    let mut broken = 0_usize;
+    for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        match serde_json::from_slice::<Remembered>(line).ok().and_then(|object| Some((object.id()?, object))) {
+            Some((id, object)) => {
+                past.objects.insert(id, object);
+            }
+            None => broken += 1,
+        }
+    }
+    if broken > 0 {
+        let reason = format!("{broken} of its lines cannot be read: those objects count as new");
+        past.damaged.push(Damaged { path: path.to_owned(), moved_to: None, reason });
+    }
+}
+
+impl Remembered {
+    pub(super) fn id(&self) -> Option<ObjectId> {
+        let kind = [Kind::Config, Kind::Station].into_iter().find(|kind| kind.as_str() == self.kind)?;
+        Some(ObjectId { kind, namespace: self.namespace.clone(), name: self.name.clone() })
+    }
+
+    pub(super) fn metadata(&self) -> ObjectMeta {
+        ObjectMeta {
+            name: Some(self.name.clone()),
+            namespace: Some(self.namespace.clone()),
+            uid: Some(self.uid.clone()),
+            generation: Some(self.generation),
+            creation_timestamp: Some(Time(self.created)),
+            labels: Some(self.labels.clone()).filter(|labels| !labels.is_empty()),
+            annotations: Some(self.annotations.clone()).filter(|annotations| !annotations.is_empty()),
+            ..ObjectMeta::default()
+        }
+    }
+}
+
+fn status_path(state: &Path, id: &ObjectId) -> PathBuf {
+    state.join("status").join(&id.namespace).join(id.kind.as_str()).join(format!("{}.yaml", file_name(&id.name)))
+}
+
+fn verdicts_path(state: &Path, namespace: &str, name: &str) -> PathBuf {
+    state.join("keys").join(namespace).join(format!("{}.json", file_name(name)))
+}
+
+/// Object names go up to 253 bytes, file names to 255 with their ending.
+fn file_name(name: &str) -> String {
+    if name.len() <= NAME_BYTES {
+        return name.to_owned();
+    }
+    let digest = Sha256::digest(name.as_bytes());
+    let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let short: String = name.chars().take(NAME_BYTES - 20).collect();
+    format!("{short}-{digest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        /// Stations say what they like, and memory keeps it: whatever it is, a restart reads the same.
+        #[test]
+        fn any_text_of_a_station_survives_a_restart(
+            text in prop_oneof![any::<String>(), "on|yes|no|~|null|012|0x1F|1e3|2024-01-31|[ #:\\-\t\n]{1,4}x?", "\\PC{0,600}"]
+        ) {
+            let status = ChargeStationStatus { registration: Some(text), ..ChargeStationStatus::default() };
+            let file = StatusFile {
+                api_version: API_VERSION.to_owned(),
+                kind: "ChargeStation".to_owned(),
+                metadata: ObjectMeta::default(),
+                status,
+            };
+            let written = serde_yaml::to_string(&file).unwrap();
+            let read: StatusFile<ChargeStationStatus> = serde_yaml::from_str(&written).unwrap();
+            prop_assert_eq!(read.status, file.status);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Fit: a status → the same status as its schema admits it.
+//!
+//! A station decides what it reports, and the API server refuses a status that breaks a bound, as a whole and for
+//! ever. So what is too long is cut here, with an ellipsis, before it is published. What must not be cut, because it may
+//! be written to a station one day, is left out instead. A status that fits comes back untouched.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::schema::Kind;
+use super::{ChargeStationConfigStatus, ChargeStationStatus};
+
+/// Fits the status of a station.
+pub fn station(status: ChargeStationStatus) -> ChargeStationStatus {
+    fit(Kind::ChargeStation, status)
+}
+
+/// Fits the status of a config.
+pub fn config(status: ChargeStationConfigStatus) -> ChargeStationConfigStatus {
+    fit(Kind::ChargeStationConfig, status)
+}
+
+fn fit<S: Serialize + DeserializeOwned>(kind: Kind, status: S) -> S {
+    let mut value =
+        serde_json::to_value(&status).expect("a status is plain data with strings as map keys");
+    match cut(&kind.schema()["properties"]["status"], &mut value, "status") {
+        Fit::AsItWas => status,
+        Fit::Cut | Fit::Refused => {
+            serde_json::from_value(value).expect("a status with less in it is still one")
+        }
+    }
+}
+
+/// What came of a value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    AsItWas,
+    Cut,
+    /// It does not fit and cannot be cut: whoever holds it leaves it out if it can.
+    Refused,
+}
+
+/// A value that Restore writes back: cut, it would be another value.
+const ORIGINAL: &str = "status.memory.keys{}.original";
+
+fn cut(schema: &Value, value: &mut Value, at: &str) -> Fit {
+    match value {
+        Value::String(text) => cut_text(schema, text),
+        Value::Array(items) => {
+            let mut fit = Fit::AsItWas;
+            let most = schema["maxItems"]
+                .as_u64()
+                .and_then(|most| usize::try_from(most).ok());
+            if let Some(most) = most
+                && items.len() > most
+            {
+                items.truncate(most);
+                fit = Fit::Cut;
+            }
+            for item in items {
+                if cut(&schema["items"], item, &format!("{at}[]")) != Fit::AsItWas {
+                    fit = Fit::Cut;
+                }
+            }
+            fit
+        }
+        Value::Object(fields) => {
+            let mut fit = Fit::AsItWas;
+            let mut left_out = Vec::new();
+            for (name, value) in fields.iter_mut() {
+                let (schema, at) = match schema.get("additionalProperties") {
+                    Some(values) => (values, format!("{at}{{}}")),
+                    None => (&schema["properties"][name], format!("{at}.{name}")),
+                };
+                match cut(schema, value, &at) {
+                    Fit::AsItWas => {}
+                    Fit::Cut => {
+                        fit = Fit::Cut;
+                        if at == ORIGINAL {
+                            left_out.push(name.clone());
+                        }
+                    }
+                    Fit::Refused => {
+                        fit = Fit::Cut;
+                        left_out.push(name.clone());
+                    }
+                }
+            }
+            let required = schema["required"].as_array().map_or(&[][..], Vec::as_slice);
+            for name in left_out {
+                if required.iter().any(|field| *field == name) {
+                    return Fit::Refused;
+                }
+                fields.remove(&name);
+            }
+            fit
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => Fit::AsItWas,
+    }
+}
+
+fn cut_text(schema: &Value, text: &mut String) -> Fit {
+    if let Some(values) = schema.get("enum").and_then(Value::as_array) {
+        let known = values.iter().any(|value| value == text.as_str());
+        return if known { Fit::AsItWas } else { Fit::Refused };
+    }
+    let most = schema["maxLength"]
+        .as_u64()
+        .and_then(|most| usize::try_from(most).ok());
+    let Some(most) = most else {
+        return Fit::AsItWas;
+    };
+    // Bytes are at least as many as characters.
+    if text.len() <= most || text.chars().count() <= most {
+        return Fit::AsItWas;
+    }
+    *text = text
+        .chars()
+        .take(most.saturating_sub(1))
+        .chain(['…'])
+        .collect();
+    Fit::Cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::ReportedHardware;
+    use crate::objects::check::breaks_schema;
+    use stationkeeper_core::memory::{KeyMemory, Memory, Original};
+    use stationkeeper_core::state::{Reason, State};
+    use stationkeeper_core::status::Deviation;
+    use stationkeeper_core::words::{ConfigRef, Key};
+
+    fn deviation(text: &str) -> Deviation {
+        Deviation {
+            key: Key::from("WebSocketPingInterval"),
+            state: State::Drifted,
+            reason: Reason::ChangedOutside,
+            message: text.to_owned(),
+            desired: Some(text.to_owned()),
+            observed: Some(text.to_owned()),
+            config: "north/baseline".to_owned(),
+        }
+    }
+
+    fn original(value: &str) -> Memory {
+        let original = Original {
+            value: Some(value.to_owned()),
+            config: ConfigRef {
+                namespace: "north".to_owned(),
+                name: "baseline".to_owned(),
+            },
+            restore: true,
+            consent: Vec::new(),
+        };
+        let key = KeyMemory {
+            original: Some(original),
+            ..KeyMemory::default()
+        };
+        Memory {
+            keys: [(Key::from("LightIntensity"), key)].into(),
+            ..Memory::default()
+        }
+    }
+
+    #[test]
+    fn what_a_hostile_station_reports_fits_after_cutting() {
+        let long = "ä".repeat(10_000);
+        let status = ChargeStationStatus {
+            hardware: Some(ReportedHardware {
+                vendor: Some(long.clone()),
+                ..ReportedHardware::default()
+            }),
+            registration: Some("Perhaps".to_owned()),
+            deviations: vec![deviation(&long); 80],
+            memory: Some(original(&long)),
+            ..ChargeStationStatus::default()
+        };
+        assert!(!breaks_schema(Kind::ChargeStation, &status).is_empty());
+        let fitted = station(status);
+        assert_eq!(breaks_schema(Kind::ChargeStation, &fitted), []);
+        assert_eq!(fitted.deviations.len(), 50);
+        assert_eq!(fitted.registration, None);
+        assert!(fitted.hardware.unwrap().vendor.unwrap().ends_with('…'));
+    }
+
+    #[test]
+    fn a_value_that_would_be_restored_is_forgotten_rather_than_cut() {
+        let status = ChargeStationStatus {
+            memory: Some(original(&"a".repeat(3000))),
+            ..ChargeStationStatus::default()
+        };
+        let memory = station(status).memory.unwrap();
+        assert_eq!(memory.keys[&Key::from("LightIntensity")].original, None);
+    }
+
+    #[test]
+    fn a_status_that_fits_is_untouched() {
+        let status = ChargeStationStatus {
+            deviations: vec![deviation("60 instead of 30")],
+            memory: Some(original("60")),
+            ..ChargeStationStatus::default()
+        };
+        assert_eq!(station(status.clone()), status);
+    }
+}

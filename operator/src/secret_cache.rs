@@ -1,0 +1,198 @@
+//! Secrets as the operator holds them: read by name when needed and every ten minutes, never watched, never listed
+//! (section 9 of the design), and recognised by a keyed digest from which the value can be neither recovered nor
+//! guessed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use sha2::Sha256;
+use stationkeeper_core::layer::SettingValue;
+use stationkeeper_core::words::SecretVersion;
+
+use crate::source::{SecretData, Secrets};
+
+/// How long a Secret that was read counts as fresh.
+const FRESH: Duration = Duration::from_secs(600);
+
+/// How long the absence of a Secret counts: short, since somebody is probably about to create it.
+const ABSENT_FRESH: Duration = Duration::from_secs(15);
+
+/// The values are kept by their digest, so that execution can find what a plan only names.
+pub struct SecretCache {
+    source: Arc<dyn Secrets>,
+    digest_key: SecretSlice<u8>,
+    read: Mutex<HashMap<(String, String), Entry>>,
+    by_version: Mutex<BTreeMap<SecretVersion, SecretString>>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    data: Option<Arc<SecretData>>,
+    read_at: Instant,
+}
+
+/// One Secret's data, or why there is none.
+pub type Found = Result<Arc<SecretData>, String>;
+
+impl SecretCache {
+    /// A cache over a source; `digest_key` keys the digests.
+    pub fn new(source: Arc<dyn Secrets>, digest_key: SecretSlice<u8>) -> Self {
+        Self { source, digest_key, read: Mutex::default(), by_version: Mutex::default() }
+    }
+
+    /// The Secret, read again if what is held is old. Unreachable is not absent: what was held stays in use.
+    pub async fn get(&self, namespace: &str, name: &str) -> Found {
+        let place = (namespace.to_owned(), name.to_owned());
+        let held = self.held(&place);
+        if let Some(entry) = &held
+            && entry.read_at.elapsed() < if entry.data.is_some() { FRESH } else { ABSENT_FRESH }
+        {
+            return found(entry.data.clone(), namespace, name);
+        }
+        match self.source.get(namespace, name).await {
+            Ok(data) => {
+                let data = data.map(Arc::new);
+                self.keep(place, data.clone());
+                found(data, namespace, name)
+            }
+            Err(error) => {
+                tracing::warn!(namespace, name, error = &error as &dyn std::error::Error, "failed to read a Secret");
+                match held.and_then(|entry| entry.data) {
+                    Some(data) => Ok(data),
+                    None => Err(format!("Secret {namespace}/{name} cannot be read now; it is tried again")),
+                }
+            }
+        }
+    }
+
+    /// What is held, without asking: for handshakes, which wait for nobody. `None`: never read.
+    pub fn peek(&self, namespace: &str, name: &str) -> Option<Option<Arc<SecretData>>> {
+        self.held(&(namespace.to_owned(), name.to_owned())).map(|entry| entry.data)
+    }
+
+    /// Reads the Secret again whatever is held.
+    pub async fn refresh(&self, namespace: &str, name: &str) {
+        if let Ok(data) = self.source.get(namespace, name).await {
+            self.keep((namespace.to_owned(), name.to_owned()), data.map(Arc::new));
+        }
+    }
+
+    /// The Secrets that are held, for the ten-minute round.
+    pub fn names(&self) -> Vec<(String, String)> {
+        self.read.lock().map(|read| read.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    /// A key of a Secret as a setting's value: its version and length, never the value.
+    pub async fn setting_value(&self, namespace: &str, name: &str, key: &str) -> SettingValue {
+        let missing = |message: String| SettingValue::SecretMissing { message };
+        let data = match self.get(namespace, name).await {
+            Ok(data) => data,
+            Err(message) => return missing(message),
+        };
+        let Some(bytes) = data.get(key) else {
+            return missing(format!("Secret {namespace}/{name} has no key {key:?}; add it"));
+        };
+        let Ok(text) = std::str::from_utf8(bytes.expose_secret()) else {
+            return missing(format!("key {key:?} of Secret {namespace}/{name} is not text; OCPP values are text"));
+        };
+        // A newline at the end is an editor's, never a secret's.
+        let text = text.trim_end_matches(['\r', '\n']);
+        if text.is_empty() {
+            return missing(format!("key {key:?} of Secret {namespace}/{name} is empty; fill it"));
+        }
+        let version = self.version(text);
+        if let Ok(mut by_version) = self.by_version.lock() {
+            by_version.insert(version.clone(), SecretString::from(text));
+        }
+        SettingValue::Secret { version, length: text.len() }
+    }
+
+    /// The value that a version stands for, if this process has read it.
+    pub fn value(&self, version: &SecretVersion) -> Option<SecretString> {
+        self.by_version.lock().ok()?.get(version).cloned()
+    }
+
+    fn version(&self, text: &str) -> SecretVersion {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.digest_key.expose_secret())
+            .expect("HMAC takes keys of any length (RFC 2104, section 2)");
+        mac.update(text.as_bytes());
+        let digest = mac.finalize().into_bytes();
+        SecretVersion(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    fn held(&self, place: &(String, String)) -> Option<Entry> {
+        self.read.lock().ok()?.get(place).cloned()
+    }
+
+    fn keep(&self, place: (String, String), data: Option<Arc<SecretData>>) {
+        if let Ok(mut read) = self.read.lock() {
+            read.insert(place, Entry { data, read_at: Instant::now() });
+        }
+    }
+}
+
+fn found(data: Option<Arc<SecretData>>, namespace: &str, name: &str) -> Found {
+    data.ok_or_else(|| format!("there is no Secret {namespace}/{name}; create it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connector::Pending;
+    use crate::source::SecretsError;
+
+    struct One(Mutex<Option<&'static str>>);
+
+    impl Secrets for One {
+        fn get<'a>(&'a self, _: &'a str, name: &'a str) -> Pending<'a, Result<Option<SecretData>, SecretsError>> {
+            let value = *self.0.lock().unwrap();
+            Box::pin(async move {
+                Ok(value.filter(|_| name == "wifi").map(|value| {
+                    SecretData::from([("password".to_owned(), SecretSlice::from(value.as_bytes().to_vec()))])
+                }))
+            })
+        }
+    }
+
+    fn cache(value: Option<&'static str>) -> SecretCache {
+        SecretCache::new(Arc::new(One(Mutex::new(value))), SecretSlice::from(vec![7; 32]))
+    }
+
+    #[tokio::test]
+    async fn a_setting_gets_a_version_and_execution_the_value() {
+        let cache = cache(Some("hunter2\n"));
+        let SettingValue::Secret { version, length } = cache.setting_value("north", "wifi", "password").await else {
+            panic!("expected a secret");
+        };
+        assert_eq!(length, 7);
+        assert!(!version.0.contains("hunter2"));
+        assert_eq!(cache.value(&version).unwrap().expose_secret(), "hunter2");
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_named_with_its_mend() {
+        for (value, name, key, told) in [
+            (Some("x"), "other", "password", "there is no Secret north/other"),
+            (Some("x"), "wifi", "pass", "has no key \"pass\""),
+            (Some(""), "wifi", "password", "is empty"),
+        ] {
+            match cache(value).setting_value("north", name, key).await {
+                SettingValue::SecretMissing { message } => assert!(message.contains(told), "{message}"),
+                other => panic!("expected SecretMissing, got {other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn versions_under_another_key_differ() {
+        let other = SecretCache::new(Arc::new(One(Mutex::new(Some("x")))), SecretSlice::from(vec![8; 32]));
+        let (a, b) = (
+            cache(Some("x")).setting_value("north", "wifi", "password").await,
+            other.setting_value("north", "wifi", "password").await,
+        );
+        assert_ne!(a, b);
+    }
+}
