@@ -1,8 +1,10 @@
 //! The command line: one verb a file (section 11 of the design). Exit codes: 0 fine, 1 error, 2 there is something to
 //! change or mend.
 
+pub mod catalogue;
 pub mod crds;
 pub mod demo;
+pub mod explain;
 pub mod run;
 pub mod simulate;
 pub mod status;
@@ -46,6 +48,10 @@ pub enum Verb {
     Demo(demo::DemoArgs),
     /// Runs simulated charge stations against any CSMS.
     Simulate(simulate::SimulateArgs),
+    /// Tells what is known of a configuration key, per vendor, with sources.
+    Explain(explain::ExplainArgs),
+    /// Exports the catalogue of keys, checks a file of your own, writes the reference pages.
+    Catalogue(catalogue::CatalogueArgs),
     /// Prints the CustomResourceDefinitions.
     Crds(crds::CrdsArgs),
 }
@@ -57,6 +63,8 @@ pub async fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Status(args) => status::status(args).await,
         Verb::Demo(args) => demo::demo(args).await,
         Verb::Simulate(args) => simulate::simulate(args).await,
+        Verb::Explain(args) => explain::explain(args),
+        Verb::Catalogue(args) => catalogue::catalogue(args),
         Verb::Crds(args) => crds::crds(args),
     }
 }

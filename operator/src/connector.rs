@@ -133,7 +133,8 @@ pub trait Connector: Send + Sync + 'static {
     /// station; an event is given once.
     fn take_events(&self, identity: &Identity) -> Vec<StationEvent>;
 
-    /// Resolves to a station that has new events. Cancel-safe.
+    /// Resolves to a station that has new events, or that has come to rest since (idle, or done with a firmware update):
+    /// then there is no event, and `presence` tells. Cancel-safe.
     fn wake(&self) -> Pending<'_, Identity>;
 }
 

@@ -14,6 +14,7 @@ use stationkeeper_core::state::{Reason, State};
 use stationkeeper_core::status::StationCounts;
 use stationkeeper_core::words::Key;
 
+pub(crate) use table::aligned;
 pub use table::{keys_table, objects_table};
 
 use crate::objects::{ChargeStation, ChargeStationConfig};
@@ -110,25 +111,29 @@ impl Document {
 
     /// Is there something that a person has to change or mend? Waiting, and being offline, is not.
     pub fn needs_a_person(&self) -> bool {
-        let mends = |state: State| match state {
-            State::Invalid | State::Conflict | State::NeedsConsent | State::SecretMissing | State::Quarantined => true,
-            State::Failed
-            | State::ReadOnlyMismatch
-            | State::NotSupported
-            | State::Rejected
-            | State::Drifted
-            | State::Contested
-            | State::NotApplicable
-            | State::Pending
-            | State::Unverifiable
-            | State::ResetPending
-            | State::Unreported
-            | State::InSync
-            | State::Unknown => state.is_drift(),
-        };
         let stalled = |condition: &Condition| condition.type_ == "Stalled" && condition.status == "True";
-        self.stations.iter().flat_map(|station| &station.keys).any(|key| mends(key.state))
+        self.stations.iter().flat_map(|station| &station.keys).any(|key| needs_a_person(key.state))
             || self.configs.iter().flat_map(|config| &config.conditions).any(stalled)
+    }
+}
+
+/// Is a key in this state for a person to change or mend?
+fn needs_a_person(state: State) -> bool {
+    match state {
+        State::Invalid | State::Conflict | State::NeedsConsent | State::SecretMissing | State::Quarantined => true,
+        State::Failed
+        | State::ReadOnlyMismatch
+        | State::NotSupported
+        | State::Rejected
+        | State::Drifted
+        | State::Contested
+        | State::NotApplicable
+        | State::Pending
+        | State::Unverifiable
+        | State::ResetPending
+        | State::Unreported
+        | State::InSync
+        | State::Unknown => state.is_drift(),
     }
 }
 

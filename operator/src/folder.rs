@@ -8,6 +8,7 @@
 mod commit;
 mod listing;
 mod merge;
+mod publish;
 mod state_dir;
 mod status;
 mod table;
@@ -18,7 +19,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::Stream;
-use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use tokio::sync::{mpsc, watch};
@@ -30,12 +30,11 @@ pub use self::status::{LastKnown, last_known};
 
 use self::listing::{Listing, Stamp};
 use self::merge::{Merged, Now, Sources, is_bad, merge};
-use self::table::{Changes, Kept, Table};
+use self::table::{Changes, Table};
 use crate::clock;
-use crate::connector::Pending;
 use crate::manifest::{self, Body, Kind, Manifests, ObjectId, Problem};
-use crate::objects::{ChargeStation, ChargeStationConfig, ChargeStationConfigStatus, ChargeStationStatus};
-use crate::source::{About, PublishError, Publisher, SecretData, Secrets, SecretsError, TellEvent};
+use crate::objects::{ChargeStation, ChargeStationConfig};
+use crate::source::SecretData;
 
 /// How a folder is read.
 #[derive(Clone, Debug)]
@@ -360,65 +359,6 @@ impl FolderSource {
             Err(error) => tracing::error!(%error, "failed to write down which objects are declared"),
         }
     }
-
-    async fn publish<K: Kept>(&self, id: ObjectId, version: &str, status: &K::Status) -> Result<K, PublishError> {
-        let metadata = {
-            let mut inner = self.lock();
-            let next = inner.version + 1;
-            let metadata = K::table(&mut inner).begin(&id, version, next)?;
-            inner.version = next;
-            metadata
-        };
-        // Lets the next one begin, also when this future is dropped in the middle.
-        let _busy = Busy { source: self, id: &id, end: |inner: &mut Inner, id| K::table(inner).end(id) };
-        let written = self.state.write_status(&id, &metadata, status).await;
-        if let Err(error) = written {
-            return Err(PublishError::Unavailable { what: format!("the status of {id}"), source: Box::new(error) });
-        }
-        let published = {
-            let mut inner = self.lock();
-            let next = inner.version + 1;
-            let published = K::table(&mut inner).publish(&id, metadata.uid.as_deref(), status, next);
-            if published.is_ok() {
-                inner.version = next;
-            }
-            published
-        };
-        if published.is_err() {
-            self.forget(vec![id.clone()]).await;
-        }
-        published
-    }
-
-    async fn register(&self, station: &ChargeStation) -> Result<(), PublishError> {
-        let mut station = station.clone();
-        station.metadata.namespace.get_or_insert_with(|| self.options.default_namespace.clone());
-        let id = ObjectId {
-            kind: Kind::Station,
-            namespace: station.namespace().unwrap_or_default(),
-            name: station.name_any(),
-        };
-        if self.lock().stations.contains(&id) {
-            return Err(PublishError::Conflict);
-        }
-        let unavailable = |error: std::io::Error| PublishError::Unavailable {
-            what: format!("the new {id}"),
-            source: Box::new(error),
-        };
-        let path: Arc<Path> = Arc::from(self.state.write_registered(&station).await.map_err(unavailable)?);
-        {
-            let mut inner = self.lock();
-            inner.registrations += 1;
-            let mut changed = Vec::new();
-            let Inner { stations, version, .. } = &mut *inner;
-            if !stations.contains(&id) {
-                stations.put(&id, station, path, None, clock::now(), version, &mut changed);
-                stations.tell(&changed, false);
-            }
-        }
-        self.remember().await;
-        Ok(())
-    }
 }
 
 fn read_file(path: &Arc<Path>, stamp: Stamp, namespace: &str) -> Manifests {
@@ -445,19 +385,6 @@ where
     ObjectId { kind, namespace: object.namespace.clone().unwrap_or_default(), name: object.name.clone() }
 }
 
-/// A publication under way.
-struct Busy<'a> {
-    source: &'a FolderSource,
-    id: &'a ObjectId,
-    end: fn(&mut Inner, &ObjectId),
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        (self.end)(&mut self.source.lock(), self.id);
-    }
-}
-
 impl Inner {
     /// Every object that is known, with the file that it hangs on.
     fn known(&self) -> BTreeMap<ObjectId, Arc<Path>> {
@@ -474,15 +401,14 @@ impl Inner {
         for (id, (is, file)) in objects {
             match (id.kind, is) {
                 (Kind::Config, Now::Good(Body::Config(config))) => {
-                    self.configs.put(&id, *config, file, None, now, &mut self.version, &mut changes.configs);
+                    self.configs.put(&id, *config, file, now, &mut self.version, &mut changes.configs);
                 }
-                (Kind::Config, Now::Held { reason, saved }) => {
-                    let saved = saved.map(|config| *config);
-                    self.configs.hold(&id, saved, file, reason, now, &mut self.version, &mut changes.configs);
+                (Kind::Config, Now::Held { reason }) => {
+                    self.configs.hold(&id, file, reason, &mut self.version, &mut changes.configs);
                 }
                 (Kind::Station, Now::Good(Body::Station(station))) => match self.stations.refused_change(&id, &station)
                 {
-                    None => self.stations.put(&id, *station, file, None, now, &mut self.version, &mut changes.stations),
+                    None => self.stations.put(&id, *station, file, now, &mut self.version, &mut changes.stations),
                     Some(mistake) => {
                         let problem = Problem {
                             place: manifest::Place::whole(&file),
@@ -491,16 +417,16 @@ impl Inner {
                         };
                         let reason = problem.to_string();
                         problems.push(problem);
-                        self.stations.hold(&id, None, file, reason, now, &mut self.version, &mut changes.stations);
+                        self.stations.hold(&id, file, reason, &mut self.version, &mut changes.stations);
                     }
                 },
-                (Kind::Station, Now::Held { reason, .. }) => {
-                    self.stations.hold(&id, None, file, reason, now, &mut self.version, &mut changes.stations);
+                (Kind::Station, Now::Held { reason }) => {
+                    self.stations.hold(&id, file, reason, &mut self.version, &mut changes.stations);
                 }
                 (Kind::Secret, Now::Good(Body::Secret(data))) => {
                     self.secrets.insert(id, (data, file));
                 }
-                (Kind::Secret, Now::Held { reason, .. }) => match former_secrets.get(&id) {
+                (Kind::Secret, Now::Held { reason }) => match former_secrets.get(&id) {
                     Some((data, _)) => {
                         self.secrets.insert(id, (data.clone(), file));
                     }
@@ -560,73 +486,6 @@ fn same_secrets(
             && a.iter().zip(b).all(|((a, av), (b, bv))| a == b && av.expose_secret() == bv.expose_secret())
     };
     a.len() == b.len() && a.iter().zip(b).all(|((a, (av, _)), (b, (bv, _)))| a == b && same_data(av, bv))
-}
-
-impl Publisher for FolderSource {
-    fn station<'a>(
-        &'a self,
-        station: &'a ObjectRef<ChargeStation>,
-        resource_version: &'a str,
-        status: &'a ChargeStationStatus,
-    ) -> Pending<'a, Result<ChargeStation, PublishError>> {
-        Box::pin(self.publish(id_of(Kind::Station, station), resource_version, status))
-    }
-
-    fn config<'a>(
-        &'a self,
-        config: &'a ObjectRef<ChargeStationConfig>,
-        resource_version: &'a str,
-        status: &'a ChargeStationConfigStatus,
-    ) -> Pending<'a, Result<ChargeStationConfig, PublishError>> {
-        Box::pin(self.publish(id_of(Kind::Config, config), resource_version, status))
-    }
-
-    fn event<'a>(&'a self, about: About<'a>, event: TellEvent) -> Pending<'a, ()> {
-        let (kind, namespace, name) = match about {
-            About::Station(station) => ("ChargeStation", station.namespace(), station.name_any()),
-            About::Config(config) => ("ChargeStationConfig", config.namespace(), config.name_any()),
-        };
-        let object = format!("{kind} {}/{name}", namespace.unwrap_or_default());
-        let TellEvent { warning, reason, action, note } = event;
-        if warning {
-            tracing::warn!(object, reason, action, "{note}");
-        } else {
-            tracing::info!(object, reason, action, "{note}");
-        }
-        Box::pin(std::future::ready(()))
-    }
-
-    fn create<'a>(&'a self, station: &'a ChargeStation) -> Pending<'a, Result<(), PublishError>> {
-        Box::pin(self.register(station))
-    }
-}
-
-impl Secrets for FolderSource {
-    fn get<'a>(&'a self, namespace: &'a str, name: &'a str) -> Pending<'a, Result<Option<SecretData>, SecretsError>> {
-        let id = ObjectId { kind: Kind::Secret, namespace: namespace.to_owned(), name: name.to_owned() };
-        let found = {
-            let inner = self.lock();
-            // Not declared for all that can be read is not absent while there is something that cannot.
-            let unreadable = || {
-                let bad = inner.bad_files.first().and_then(|file| inner.parsed.get(file));
-                bad.map(|(_, manifests)| manifests.problems[0].to_string())
-            };
-            match inner.secrets.get(&id) {
-                Some((data, _)) => Ok(Some(data.clone())),
-                None => match inner.bad_secrets.get(&id).cloned().or_else(unreadable) {
-                    Some(reason) => Err(reason),
-                    None if inner.loaded.is_none() => Err("the manifests are not read yet".to_owned()),
-                    None => Ok(None),
-                },
-            }
-        };
-        let found = found.map_err(|reason| SecretsError {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            source: reason.into(),
-        });
-        Box::pin(std::future::ready(found))
-    }
 }
 
 #[cfg(test)]

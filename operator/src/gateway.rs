@@ -1,8 +1,8 @@
 //! The gateway: our OCPP-J 1.6 endpoint, stand-alone, and the first [`Connector`].
 //!
 //! Stations connect to it; controllers reach them through it. It knows frames, registration and who is connected;
-//! what keys mean is not its business. The story of one connection, in order of reading: [`handshake`] →
-//! [`session`] (one task, one socket) → [`answering`] for what the station asks, [`station`] for what is asked of it.
+//! what keys mean is not its business. The story of one connection, in order of reading: `handshake` →
+//! `session` (one task, one socket) → `answering` for what the station asks, `station` for what is asked of it.
 //!
 //! Memory is measured in stations: buffers are small, there is no channel per station, and the handshake's task is gone
 //! when the lean one that serves begins.

@@ -5,6 +5,7 @@
 //! groups are noted and left alone. What does not happen here: reading the disk, watching, and any decision about what a
 //! bad object means for the stations (that is [`crate::folder`]'s).
 
+pub mod catalogue;
 mod node;
 mod schema;
 

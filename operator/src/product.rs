@@ -485,9 +485,8 @@ async fn keep_warm(parts: &Parts) -> std::convert::Infallible {
         let (stores, fill) =
             Stores::fill(kubernetes.watch::<ChargeStation>(), kubernetes.watch::<ChargeStationConfig>(), changes);
         let ready = async {
-            if stores.stations.wait_until_ready().await.is_ok() && stores.configs.wait_until_ready().await.is_ok() {
-                parts.synced.store(true, Ordering::Release);
-            }
+            stores.filled().await;
+            parts.synced.store(true, Ordering::Release);
             while changed.recv().await.is_some() {}
         };
         futures::future::join(fill, ready).await;
@@ -564,9 +563,8 @@ async fn lead(parts: &mut Parts, leadership: Leadership, cancel: CancellationTok
     });
     let synced = Arc::clone(&parts.synced);
     spawn_until(&mut tasks, &cancel, "readiness", async move {
-        if stores.stations.wait_until_ready().await.is_ok() && stores.configs.wait_until_ready().await.is_ok() {
-            synced.store(true, Ordering::Release);
-        }
+        stores.filled().await;
+        synced.store(true, Ordering::Release);
         std::future::pending::<()>().await;
     });
     let mut stations = tokio::spawn(run_stations(context, changed, asks, cancel.clone()));

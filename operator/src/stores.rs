@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt};
 use kube::ResourceExt;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::objects::{ChargeStation, ChargeStationConfig};
 
@@ -35,6 +35,14 @@ pub struct Stores {
     /// Every config.
     pub configs: Store<ChargeStationConfig>,
     identities: Arc<RwLock<Identities>>,
+    filled: watch::Receiver<Filled>,
+}
+
+/// Which kinds have been listed at least once.
+#[derive(Clone, Copy, Default)]
+struct Filled {
+    stations: bool,
+    configs: bool,
 }
 
 /// Which objects claim which identity.
@@ -73,7 +81,10 @@ impl Stores {
         let (station_store, mut station_writer) = reflector::store();
         let (config_store, mut config_writer) = reflector::store();
         let identities = Arc::new(RwLock::new(Identities::default()));
-        let stores = Self { stations: station_store, configs: config_store, identities: Arc::clone(&identities) };
+        let (fills, filled) = watch::channel(Filled::default());
+        let stores =
+            Self { stations: station_store, configs: config_store, identities: Arc::clone(&identities), filled };
+        let config_fills = fills.clone();
         let station_changes = changes.clone();
         let stations = async move {
             let mut stations = std::pin::pin!(stations);
@@ -108,6 +119,7 @@ impl Stores {
                             identities.synced = true;
                         }
                         listing = Vec::new();
+                        fills.send_modify(|filled| filled.stations = true);
                         Changed::Stations
                     }
                 };
@@ -125,7 +137,10 @@ impl Stores {
                         Changed::Config(ObjectRef::from_obj(&config))
                     }
                     watcher::Event::Init | watcher::Event::InitApply(_) => continue,
-                    watcher::Event::InitDone => Changed::Configs,
+                    watcher::Event::InitDone => {
+                        config_fills.send_modify(|filled| filled.configs = true);
+                        Changed::Configs
+                    }
                 };
                 if changes.send(told).is_err() {
                     return;
@@ -135,6 +150,16 @@ impl Stores {
         (stores, async move {
             futures::future::join(stations, configs).await;
         })
+    }
+
+    /// Resolves when both kinds have been listed; never, if their streams ended before.
+    ///
+    /// kube's own `wait_until_ready` wakes one waiter only, and its applier is one.
+    pub async fn filled(&self) {
+        let mut filled = self.filled.clone();
+        if filled.wait_for(|filled| filled.stations && filled.configs).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Who claims an identity.

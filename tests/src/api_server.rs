@@ -12,9 +12,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{ObjectMeta, PostParams};
+use kube::api::{GetParams, ObjectMeta, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use serde_json::{Value, json};
@@ -234,24 +234,27 @@ impl ApiServer {
 
     async fn wait_until_ready(&mut self) -> Result<()> {
         let kubeconfig = self.write_kubeconfig("kubeconfig", &self.url(), ADMINISTRATOR)?;
-        let ready = eventually(START_LIMIT, async || {
+        let ended = eventually(START_LIMIT, async || {
             for process in [Some(&mut self.etcd), self.server.as_mut()]
                 .into_iter()
                 .flatten()
             {
-                ensure!(
-                    process.running()?,
-                    "it has ended; it said {:?}",
-                    process.logs().last()
-                );
+                if !process.running()? {
+                    return Ok(Some(format!(
+                        "it has ended; it said {:?}",
+                        process.logs().last()
+                    )));
+                }
             }
             let client = client_from(&kubeconfig).await?;
-            let answer = client
-                .request_text(kube::core::Request::new("/readyz").get("", &Default::default())?)
-                .await;
-            answer.map(drop).map_err(anyhow::Error::from)
+            let request = kube::core::Request::new("/readyz").get("", &GetParams::default())?;
+            client.request_text(request).await?;
+            Ok(None)
         });
-        ready.await.context("the API server did not become ready")
+        match ended.await.context("the API server did not become ready")? {
+            Some(ended) => bail!("the API server did not become ready: {ended}"),
+            None => Ok(()),
+        }
     }
 
     async fn run_helm(&self, program: &Path, arguments: &[&str]) -> Result<Ran> {
@@ -309,12 +312,14 @@ pub async fn client_from(kubeconfig: &Path) -> Result<Client> {
 
 /// Writes the files that the server reads when it starts.
 fn write_files(home: &Path) -> Result<()> {
+    let key = rcgen::KeyPair::generate().context("failed to generate a signing key")?;
     let files = [
         (
             "tokens.csv",
             format!("{ADMINISTRATOR},administrator,administrator,system:masters\n"),
         ),
-        ("service-accounts.key", signing_key()?),
+        ("service-accounts.key", key.serialize_pem()),
+        ("service-accounts.pub", key.public_key_pem()),
         ("audit.yaml", audit::POLICY.to_owned()),
         ("audit.log", String::new()),
     ];
@@ -322,12 +327,6 @@ fn write_files(home: &Path) -> Result<()> {
         fs::write(home.join(name), content).with_context(|| format!("failed to write {name}"))?;
     }
     Ok(())
-}
-
-/// A fresh key with which the server signs the tokens of ServiceAccounts.
-fn signing_key() -> Result<String> {
-    let key = rcgen::KeyPair::generate().context("failed to generate a signing key")?;
-    Ok(key.serialize_pem())
 }
 
 /// Starts etcd on a socket in the folder: there is no port that another could take.
@@ -361,7 +360,7 @@ fn start_server(tools: &Tools, home: &Path, port: &ReservedPort) -> Result<Proce
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
         format!(
             "--service-account-key-file={}",
-            file("service-accounts.key")
+            file("service-accounts.pub")
         ),
         format!(
             "--service-account-signing-key-file={}",

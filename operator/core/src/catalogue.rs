@@ -18,9 +18,10 @@ pub mod facts;
 pub mod matching;
 mod merge;
 pub mod pattern;
+mod review;
 mod station;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 pub use definition::{Definition, FACT_NAMES, Fact, KeyEntry, MAX_VALUE_LENGTH, Source};
@@ -31,15 +32,18 @@ pub use facts::{
 };
 pub use matching::{Case, FirmwareOrder, StationMatch, glob_matches};
 pub use pattern::Pattern;
+pub use review::{Remark, review};
 pub use station::StationCatalogue;
 
-use crate::words::Device;
+use crate::words::{Device, Key};
 use merge::{Layered, Tier};
 
 /// The embedded files, by name. A new vendor is a new file and a new line here.
 const BUILT_IN: &[(&str, &str)] = &[
     ("standard.yaml", include_str!("../catalogue/standard.yaml")),
     ("amina.yaml", include_str!("../catalogue/amina.yaml")),
+    ("bender.yaml", include_str!("../catalogue/bender.yaml")),
+    ("ensto.yaml", include_str!("../catalogue/ensto.yaml")),
 ];
 
 /// The built-in catalogue and the user's, loaded once and matched per station.
@@ -50,6 +54,22 @@ pub struct Catalogue {
     /// stations. It changes no answer, only the time that one takes.
     merged: Arc<Mutex<BTreeMap<Matching, StationCatalogue>>>,
 }
+
+/// What one document alone says of one key.
+#[derive(Clone, Debug)]
+pub struct Row<'a> {
+    /// The name of the document: a built-in file, or a user's document.
+    pub document: &'a str,
+    /// The vendor, as the document calls it; none: it speaks of the standard, or of whatever stations it matches.
+    pub vendor: Option<&'a str>,
+    /// The facts, each with its source.
+    pub definition: Definition,
+    /// Where the row stands, for facts that name no other place.
+    pub source: Arc<Source>,
+}
+
+/// How many names are suggested for a misspelt one.
+const MOST_SUGGESTIONS: usize = 5;
 
 /// The documents that match a station, by index, with their rank; the lowest first.
 type Matching = Vec<(usize, u16)>;
@@ -139,6 +159,27 @@ impl Catalogue {
         self.documents
             .iter()
             .map(|layered| (layered.name.as_str(), &layered.document))
+    }
+
+    /// What each document says by itself, unmerged, key by key: the built-in ones first, each in its own order.
+    pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        self.documents
+            .iter()
+            .flat_map(|layered| merge::rows(layered))
+    }
+
+    /// Names near a misspelt one in any document, the nearest first, at most five; where none is near, those that the
+    /// given one is a part of.
+    pub fn suggestions(&self, name: &str) -> Vec<Key> {
+        let names = self.documents().flat_map(|(_, document)| &document.keys);
+        let names: BTreeSet<&Key> = names.map(|entry| &entry.key).collect();
+        let near = station::near(name, names.iter().copied());
+        if !near.is_empty() || name.trim().is_empty() {
+            return near.into_iter().take(MOST_SUGGESTIONS).cloned().collect();
+        }
+        let part = name.trim().to_ascii_lowercase();
+        let containing = names.into_iter().filter(|key| key.folded().contains(&part));
+        containing.take(MOST_SUGGESTIONS).cloned().collect()
     }
 
     /// How the firmware versions of a vendor are ordered, if any document knows.

@@ -152,16 +152,16 @@ pub struct WriteMemory {
     /// How often this value was written in a row without coming into sync.
     pub attempts: u32,
     /// How many of these writes were answered, and a proven boot came, and the value did not.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub cycles: u32,
     /// It was read back equal right after the write.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shown: bool,
     /// A driver may have been using the station: a rejection may have come from that.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub busy: bool,
     /// Keys to be written before this one that were not in sync: a rejection may have come from that.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmet: Vec<Key>,
     /// The firmware that answered.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -99,23 +99,24 @@ struct Situation<'s, 'o: 's> {
 impl<'s, 'o: 's> Situation<'s, 'o> {
     /// The desired value, if the key is declared.
     fn desired(&self, name: &str) -> Option<&'s str> {
-        self.values
-            .get(&self.catalogue.canonical(&Key::new(name)))
-            .copied()
+        let canonical = self
+            .catalogue
+            .known_name(name)
+            .map_or(name, |key| key.as_str());
+        self.values.get(canonical).copied()
     }
 
     /// What the station will hold: the desired value, else what it was seen to hold.
     fn expected(&self, name: &str) -> Option<&'s str> {
-        let key = self.catalogue.canonical(&Key::new(name));
-        self.values
-            .get(&key)
-            .copied()
-            .or_else(|| (self.observed)(&key))
+        self.desired(name).or_else(|| self.observed(name))
     }
 
     /// What the station was last seen to hold.
     fn observed(&self, name: &str) -> Option<&'s str> {
-        (self.observed)(&self.catalogue.canonical(&Key::new(name)))
+        match self.catalogue.known_name(name) {
+            Some(key) => (self.observed)(key),
+            None => (self.observed)(&Key::new(name)),
+        }
     }
 
     fn is_declared(&self, name: &str) -> bool {

@@ -145,7 +145,7 @@ fn the_standard_part_holds_the_whitepaper_and_the_errata_besides() {
 
 #[test]
 fn every_fact_names_a_document_that_a_reader_can_look_up() {
-    for catalogue in [standard(), of_vendor("Amina")] {
+    for catalogue in [standard(), of_vendor("Amina"), of_vendor("Ensto")] {
         for definition in catalogue.definitions() {
             for (fact, _, source) in definition.facts() {
                 assert_ne!(
@@ -167,7 +167,7 @@ fn the_built_in_data_does_not_contradict_itself() {
 
 #[test]
 fn every_key_says_what_it_is_and_what_it_endangers() {
-    for catalogue in [standard(), of_vendor("Amina")] {
+    for catalogue in [standard(), of_vendor("Amina"), of_vendor("Ensto")] {
         for definition in catalogue.definitions() {
             assert!(!definition.is_hazard_unknown(), "{:?}", definition.key);
             assert!(definition.nature().is_some(), "{:?}", definition.key);
@@ -178,7 +178,7 @@ fn every_key_says_what_it_is_and_what_it_endangers() {
 
 #[test]
 fn companions_and_predecessors_are_keys_that_exist() {
-    for catalogue in [standard(), of_vendor("Amina")] {
+    for catalogue in [standard(), of_vendor("Amina"), of_vendor("Ensto")] {
         for definition in catalogue.definitions() {
             let companions = definition
                 .max_items_key
@@ -203,7 +203,7 @@ fn companions_and_predecessors_are_keys_that_exist() {
 
 #[test]
 fn every_default_is_a_value_that_the_key_takes() {
-    for catalogue in [standard(), of_vendor("Amina")] {
+    for catalogue in [standard(), of_vendor("Amina"), of_vendor("Ensto")] {
         for definition in catalogue.definitions() {
             if let Some(default) = &definition.default {
                 assert_eq!(

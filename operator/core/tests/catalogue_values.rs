@@ -283,9 +283,22 @@ fn a_boolean_is_told_in_the_words_that_the_station_shows() {
     assert_eq!(of("whatever", "0"), None);
 }
 
-/// Every definition of the standard and of Amina.
+/// Every definition of every vendor, with the standard's below.
 fn any_definition() -> impl Strategy<Value = Arc<Definition>> {
-    let definitions: Vec<_> = catalogue().definitions().cloned().collect();
+    let built_in = Catalogue::built_in();
+    let vendors = built_in
+        .documents()
+        .map(|(_, document)| document.vendor.clone());
+    let definitions: Vec<_> = vendors
+        .flat_map(|vendor| {
+            let device = Device {
+                vendor,
+                ..Device::default()
+            };
+            let catalogue = built_in.for_station(&device, None);
+            catalogue.definitions().cloned().collect::<Vec<_>>()
+        })
+        .collect();
     proptest::sample::select(definitions)
 }
 

@@ -158,8 +158,8 @@ fn id_tag_info(info: &IdTagInfo, to: &mut String) {
     to.push('}');
 }
 
-/// RFC 3339 in UTC with milliseconds: OCPP 1.6 edition 2, section 3.13 allows at most three decimals, and stations have been
-/// seen to read exactly three.
+/// RFC 3339 in UTC, with milliseconds. OCPP 1.6 edition 2, section 3.15 leaves the fraction to the sender; small parsers
+/// expect either none or three digits.
 fn date_time(time: Timestamp) -> String {
     const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
     PRINTER.timestamp_to_string(&time)

@@ -1,7 +1,10 @@
 //! A station without its socket: texts and ticks come in, deeds go out.
 //!
 //! Everything that a station decides is decided here, from its keys, its faults and its own random numbers; the clock is
-//! an argument. What it does not do: sockets, timers, waiting. See `station.rs` for those.
+//! an argument. What it does not do: sockets, timers, waiting. See `station.rs` for those; `answers.rs` and `listing.rs` for
+//! what it answers, `own_calls.rs` for what it says unasked.
+
+mod own_calls;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,6 +15,8 @@ use rand::{Rng, SeedableRng};
 use stationkeeper_ocpp::frame::{FrameRef, call_text, error_text, result_text};
 use tokio::time::Instant;
 
+pub(crate) use self::own_calls::About;
+use self::own_calls::{OwnCall, Waiting};
 use crate::connector::Connectors;
 use crate::fault::{Fault, FaultKind, FaultSet};
 use crate::keys::KeyTable;
@@ -109,44 +114,6 @@ impl BootReason {
     }
 }
 
-/// A call that the station makes.
-#[derive(Clone, Debug)]
-pub(crate) struct OwnCall {
-    pub(crate) action: &'static str,
-    pub(crate) about: About,
-    /// It was asked for with TriggerMessage, so it may go out while Pending (OCPP 1.6 section 4.2).
-    pub(crate) triggered: bool,
-}
-
-/// What a call of the station is about; its payload is written when it goes out.
-#[derive(Clone, Debug)]
-pub(crate) enum About {
-    Boot,
-    Heartbeat,
-    Status { connector: u16, error: &'static str },
-    Start { session: u64 },
-    Stop { session: u64 },
-    Payload(String),
-}
-
-impl About {
-    /// Transaction messages are kept until they are answered (OCPP 1.6 section 3.7.1).
-    fn is_transaction(&self) -> bool {
-        match self {
-            Self::Start { .. } | Self::Stop { .. } => true,
-            Self::Boot | Self::Heartbeat | Self::Status { .. } | Self::Payload(_) => false,
-        }
-    }
-}
-
-/// A call that was sent and is not answered yet.
-#[derive(Debug)]
-struct Waiting {
-    id: String,
-    number: u64,
-    call: OwnCall,
-}
-
 /// A station without its socket.
 #[derive(Debug)]
 pub(crate) struct Device {
@@ -165,9 +132,10 @@ pub(crate) struct Device {
     serial: Option<String>,
     box_serial: Option<String>,
     lean: bool,
-    /// It has booted and not been accepted or held since.
-    boot_due: bool,
-    ever_accepted: bool,
+    /// What it was last told of its registration, also before its last boot.
+    remembered: Registration,
+    /// How long it was told to wait before it asks for its registration again.
+    retry_after: Duration,
     heartbeat: Option<Duration>,
     /// What the CSMS said the time was, and when it said so (OCPP 1.6 section 4.2 recommends to take it over).
     clock: (Timestamp, Instant),
@@ -215,8 +183,8 @@ impl Device {
                 .as_ref()
                 .map(|template| fill_in(template, &mut rng)),
             lean: settings.lean,
-            boot_due: true,
-            ever_accepted: false,
+            remembered: Registration::Unknown,
+            retry_after: Duration::ZERO,
             heartbeat: None,
             clock: (
                 Timestamp::from_second(NO_CLOCK).expect("a moment of this century"),
@@ -267,18 +235,23 @@ impl Device {
         if let Some(after) = self.faults.millis(FaultKind::BootLoop, self.pace.boot_loop) {
             deeds.push((after, Deed::Boot(BootReason::Loop)));
         }
-        let silent =
-            self.faults.has(FaultKind::NoBootNotificationOnReconnect) && self.ever_accepted;
-        if silent {
-            self.boot_due = false;
-            self.stats.registration = Registration::Accepted;
+        // OCPP-J lets a station that has not booted come back without BootNotification; one that was told to wait
+        // before it asks again goes on waiting.
+        if self.faults.has(FaultKind::NoBootNotificationOnReconnect)
+            && self.stats.registration == Registration::Unknown
+        {
+            self.stats.registration = self.remembered;
         }
         let again = self.faults.has(FaultKind::BootNotificationOnEveryReconnect);
-        if !silent && (self.boot_due || again || self.stats.registration != Registration::Accepted)
-        {
-            self.announce(false);
-        } else {
-            deeds.extend(self.at_work());
+        match self.stats.registration {
+            Registration::Unknown => self.announce(false),
+            Registration::Accepted | Registration::Pending | Registration::Rejected if again => {
+                self.announce(false);
+            }
+            Registration::Accepted => deeds.extend(self.at_work()),
+            Registration::Pending | Registration::Rejected => {
+                deeds.push((self.retry_after, Deed::Tick(Tick::BootRetry)));
+            }
         }
         deeds
     }
@@ -302,17 +275,6 @@ impl Device {
         self.keep_transaction_messages();
     }
 
-    fn keep_transaction_messages(&mut self) {
-        self.outbox.retain(|call| call.about.is_transaction());
-        if let Some(waiting) = self
-            .waiting
-            .take()
-            .filter(|waiting| waiting.call.about.is_transaction())
-        {
-            self.outbox.push_front(waiting.call);
-        }
-    }
-
     /// The station boots.
     pub(crate) fn boot(&mut self, reason: BootReason) {
         let forgets = match reason {
@@ -332,7 +294,6 @@ impl Device {
         self.stats.boots += 1;
         self.stats.happened(|| Happening::Booted);
         self.stats.registration = Registration::Unknown;
-        self.boot_due = true;
         self.reset_when_idle = false;
         self.answers_due = 0;
         self.keep_transaction_messages();
@@ -513,252 +474,12 @@ impl Device {
         self.recent_ids.push_back(id.to_owned());
     }
 
-    /// An answer to a call of ours; `None`: a CALLERROR.
-    fn replied(&mut self, id: &str, payload: Option<&str>, now: Instant) -> Deeds {
-        let Some(waiting) = self.waiting.take_if(|waiting| waiting.id == id) else {
-            self.stats.violated(Violation::ReplyToNothing);
-            return Vec::new();
-        };
-        self.stats.answered(waiting.call.action);
-        match waiting.call.about {
-            About::Boot => self.registered(payload, now),
-            About::Start { session } => self.started(session, payload, now),
-            About::Heartbeat | About::Status { .. } | About::Stop { .. } | About::Payload(_) => {
-                Vec::new()
-            }
-        }
-    }
-
-    /// BootNotification is answered (OCPP 1.6 section 4.2).
-    fn registered(&mut self, payload: Option<&str>, now: Instant) -> Deeds {
-        let retry = |after: Duration, longest: Duration| {
-            vec![(after.min(longest), Deed::Tick(Tick::BootRetry))]
-        };
-        let longest = self.pace.boot_retry_longest;
-        let Some(answer) =
-            payload.and_then(|payload| serde_json::from_str::<BootAnswer>(payload).ok())
-        else {
-            return retry(self.pace.patience, longest);
-        };
-        if let Ok(time) = answer.current_time.parse() {
-            self.clock = (time, now);
-        }
-        let interval = Duration::from_secs(answer.interval);
-        let registration = match answer.status.as_str() {
-            "Accepted" => Registration::Accepted,
-            "Pending" => Registration::Pending,
-            _ => Registration::Rejected,
-        };
-        self.stats.registration = registration;
-        self.stats.happened(|| Happening::Registered(registration));
-        if registration != Registration::Accepted {
-            // An interval of 0 leaves the wait to the station.
-            return retry(
-                if interval.is_zero() {
-                    self.pace.patience
-                } else {
-                    interval
-                },
-                longest,
-            );
-        }
-        self.boot_due = false;
-        self.ever_accepted = true;
-        self.heartbeat = Some(interval).filter(|interval| !interval.is_zero());
-        if self.faults.has(FaultKind::HeartbeatFromBoot) && answer.interval > 0 {
-            self.keys
-                .put("HeartbeatInterval", &answer.interval.to_string());
-        }
-        self.at_work()
-    }
-
-    /// Accepted, and connected: tells the state of its connectors, and keeps the connection alive.
-    fn at_work(&mut self) -> Deeds {
-        for connector in 0..=self.connectors.count() {
-            self.enqueue(
-                "StatusNotification",
-                About::Status {
-                    connector,
-                    error: "NoError",
-                },
-                false,
-            );
-        }
-        if self.lean {
-            return Vec::new();
-        }
-        let heartbeat = self
-            .heartbeat
-            .map(|after| (after, Deed::Tick(Tick::Heartbeat)));
-        heartbeat
-            .into_iter()
-            .chain(
-                self.ping_interval()
-                    .map(|after| (after, Deed::Tick(Tick::Ping))),
-            )
-            .collect()
-    }
-
-    fn ping_interval(&self) -> Option<Duration> {
-        let seconds = self
-            .keys
-            .effective_named("WebSocketPingInterval")?
-            .parse()
-            .ok()?;
-        Some(Duration::from_secs(seconds)).filter(|interval| !interval.is_zero())
-    }
-
-    /// The heartbeat follows a write of HeartbeatInterval at once.
-    pub(crate) fn heartbeat_changed(&mut self) {
-        let seconds = self
-            .keys
-            .effective_named("HeartbeatInterval")
-            .and_then(|value| value.parse().ok());
-        self.heartbeat = seconds
-            .map(Duration::from_secs)
-            .filter(|interval| !interval.is_zero());
-    }
-
-    /// Something is due.
-    pub(crate) fn tick(&mut self, tick: Tick) -> Deeds {
-        match tick {
-            Tick::Heartbeat => {
-                self.enqueue("Heartbeat", About::Heartbeat, false);
-                self.heartbeat
-                    .map(|after| (after, Deed::Tick(tick)))
-                    .into_iter()
-                    .collect()
-            }
-            Tick::Ping => {
-                let next = self.ping_interval().map(|after| (after, Deed::Tick(tick)));
-                std::iter::once((Duration::ZERO, Deed::Ping))
-                    .chain(next)
-                    .collect()
-            }
-            Tick::BootRetry => {
-                if self.stats.registration != Registration::Accepted {
-                    self.announce(false);
-                }
-                Vec::new()
-            }
-            Tick::Patience(number) => {
-                let Some(waiting) = self.waiting.take_if(|waiting| waiting.number == number) else {
-                    return Vec::new();
-                };
-                if waiting.call.about.is_transaction() {
-                    self.outbox.push_front(waiting.call);
-                } else if matches!(waiting.call.about, About::Boot) {
-                    return vec![(
-                        self.pace.boot_retry_longest.min(self.pace.patience),
-                        Deed::Tick(Tick::BootRetry),
-                    )];
-                }
-                Vec::new()
-            }
-        }
-    }
-
-    /// Sends BootNotification next, unless it is under way.
-    pub(crate) fn announce(&mut self, triggered: bool) {
-        let is_boot = |call: &OwnCall| matches!(call.about, About::Boot);
-        let under_way = self
-            .waiting
-            .as_ref()
-            .is_some_and(|waiting| is_boot(&waiting.call))
-            || self.outbox.iter().any(is_boot);
-        if !under_way {
-            self.outbox.push_front(OwnCall {
-                action: "BootNotification",
-                about: About::Boot,
-                triggered,
-            });
-        }
-    }
-
-    pub(crate) fn enqueue(&mut self, action: &'static str, about: About, triggered: bool) {
-        self.outbox.push_back(OwnCall {
-            action,
-            about,
-            triggered,
-        });
-    }
-
-    /// The next call of the station's own, if one may go out: one at a time (OCPP-J section 4.1.1), and before it is
-    /// accepted nothing but BootNotification and what was asked for (OCPP 1.6 section 4.2).
-    pub(crate) fn next_call(&mut self, now: Instant) -> Option<(String, Option<(Duration, Deed)>)> {
-        if self.waiting.is_some() || !self.stats.connected {
-            return None;
-        }
-        let accepted = self.stats.registration == Registration::Accepted;
-        let position = self
-            .outbox
-            .iter()
-            .position(|call| accepted || call.triggered || matches!(call.about, About::Boot))?;
-        let call = self.outbox.remove(position)?;
-        self.next_id += 1;
-        self.calls_made += 1;
-        let id = if self.faults.has(FaultKind::MessageIdsRestart) {
-            self.next_id.to_string()
-        } else {
-            format!("{:08x}-{}", self.id_prefix, self.next_id)
-        };
-        if matches!(call.about, About::Boot) {
-            self.stats.boot_notifications += 1;
-        }
-        let text = call_text(&id, call.action, &self.payload(&call.about, now));
-        let number = self.calls_made;
-        self.waiting = Some(Waiting { id, number, call });
-        let limit =
-            (!self.lean).then_some((self.pace.patience, Deed::Tick(Tick::Patience(number))));
-        Some((text, limit))
-    }
-
-    fn payload(&self, about: &About, now: Instant) -> String {
-        match about {
-            About::Boot => self.boot_notification(),
-            About::Heartbeat => "{}".to_owned(),
-            About::Status { connector, error } => {
-                self.connectors.status(*connector, error, self.time(now))
-            }
-            About::Start { session } => self.connectors.start(*session),
-            About::Stop { session } => self.connectors.stop(*session),
-            About::Payload(payload) => payload.clone(),
-        }
-    }
-
-    fn boot_notification(&self) -> String {
-        let profile = self.keys.profile();
-        let mut payload = serde_json::json!({
-            "chargePointVendor": profile.vendor,
-            "chargePointModel": profile.model,
-            "firmwareVersion": self.firmware,
-        });
-        if let Some(serial) = &self.serial {
-            payload["chargePointSerialNumber"] = serial.as_str().into();
-        }
-        if let Some(serial) = &self.box_serial {
-            payload["chargeBoxSerialNumber"] = serial.as_str().into();
-        }
-        payload.to_string()
-    }
-
     /// The station's own time.
     pub(crate) fn time(&self, now: Instant) -> Timestamp {
         let (said, at) = self.clock;
         said.checked_add(now.saturating_duration_since(at))
             .unwrap_or(said)
     }
-}
-
-/// What a CSMS answers to BootNotification, read leniently.
-#[derive(serde::Deserialize)]
-struct BootAnswer {
-    #[serde(default)]
-    status: String,
-    #[serde(default, rename = "currentTime")]
-    current_time: String,
-    #[serde(default)]
-    interval: u64,
 }
 
 /// FNV-1a: the same number for the same identity in every build, which the standard library's hashers do not promise.

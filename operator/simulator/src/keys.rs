@@ -422,6 +422,25 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_outranks_what_the_profile_shows_before_a_boot() {
+        let definition = KeyDefinition {
+            key: "Slow".to_owned(),
+            value: Some("a".to_owned()),
+            effect: Effect::AfterReset,
+            before_boot: Shown::Old,
+            ..KeyDefinition::default()
+        };
+        let profile = Arc::new(StationProfile::standard().with_key(definition));
+        for (fault, shown) in [(None, "a"), (Some("shows-new-value-before-reset"), "b")] {
+            let mut station = given(&fault.into_iter().collect::<Vec<_>>());
+            station.table = KeyTable::new(profile.clone());
+            station
+                .write("Slow", "b", WriteStatus::RebootRequired)
+                .shows("Slow", Some(shown));
+        }
+    }
+
+    #[test]
     fn writing_back_what_is_in_effect_ends_the_debt() {
         let mut station = given(&["needs-reset:ResetRetries"]);
         station

@@ -60,7 +60,7 @@ impl Pace {
         reconnect_longest: Duration::from_millis(500),
         boot: Duration::from_millis(30),
         reset: Duration::from_millis(20),
-        boot_retry_longest: Duration::from_millis(500),
+        boot_retry_longest: Duration::from_secs(5),
         patience: Duration::from_secs(5),
         contest: Duration::from_millis(100),
         hang: Duration::from_millis(300),

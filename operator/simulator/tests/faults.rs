@@ -684,3 +684,29 @@ async fn garbage_is_taken_when_told_so() {
     );
     assert_eq!(connection.value("StopTxnSampledData").await, "Voltage");
 }
+
+#[test]
+fn every_fault_is_shown_by_a_test() {
+    let tests = [
+        include_str!("faults.rs"),
+        include_str!("../src/value.rs"),
+        include_str!("../src/keys.rs"),
+    ]
+    .concat();
+    let in_a_test = |kind: &FaultKind| {
+        let name = kind.name();
+        [
+            format!("\"{name}\""),
+            format!("\"{name}:"),
+            format!("\"{name}-4"),
+        ]
+        .iter()
+        .any(|text| tests.contains(text))
+    };
+    let untested: Vec<_> = FaultKind::ALL
+        .iter()
+        .filter(|kind| !in_a_test(kind))
+        .map(|kind| kind.name())
+        .collect();
+    assert_eq!(untested, Vec::<&str>::new());
+}

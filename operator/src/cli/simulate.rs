@@ -80,7 +80,7 @@ pub async fn simulate(args: SimulateArgs) -> anyhow::Result<ExitCode> {
         settings.count, profile.vendor, profile.model, settings.station.seed, settings.station.url
     ));
     let fleet = Fleet::start(&settings);
-    let mut told = String::new();
+    let mut told = None;
     let mut progress = tokio::time::interval(PROGRESS);
     loop {
         // All arms are cancel-safe.
@@ -89,10 +89,11 @@ pub async fn simulate(args: SimulateArgs) -> anyhow::Result<ExitCode> {
             _ = terminate.recv() => break,
             _ = progress.tick() => {}
         }
-        let line = progress_line(&fleet.totals());
-        if line != told {
-            tell(&line);
-            told = line;
+        let totals = fleet.totals();
+        let news = worth_telling(&totals);
+        if told.as_ref() != Some(&news) {
+            tell(&progress_line(&totals));
+            told = Some(news);
         }
     }
     let last = progress_line(&fleet.totals());
@@ -138,6 +139,14 @@ fn fleet_settings(args: SimulateArgs) -> anyhow::Result<FleetSettings> {
         count: args.count as usize,
         connect_rate: args.connect_rate,
     })
+}
+
+/// What a line is printed for: anything but one more failed attempt for the same reason.
+fn worth_telling(totals: &Totals) -> Totals {
+    Totals {
+        refused: totals.refused.min(1),
+        ..totals.clone()
+    }
 }
 
 fn progress_line(totals: &Totals) -> String {
@@ -294,6 +303,27 @@ mod tests {
                 .contains("ws://host:port/path")
         );
         assert!(parse(&[]).unwrap_err().contains("--url"));
+    }
+
+    #[test]
+    fn one_more_failed_attempt_is_not_worth_a_line() {
+        let failed = |refused, why: &str| Totals {
+            refused,
+            last_refusal: Some(why.to_owned()),
+            ..Totals::default()
+        };
+        assert_eq!(
+            worth_telling(&failed(7, "404")),
+            worth_telling(&failed(8, "404"))
+        );
+        assert_ne!(
+            worth_telling(&failed(7, "404")),
+            worth_telling(&failed(7, "503"))
+        );
+        assert_ne!(
+            worth_telling(&failed(1, "404")),
+            worth_telling(&Totals::default())
+        );
     }
 
     #[test]

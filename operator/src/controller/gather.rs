@@ -210,7 +210,7 @@ fn plain(setting: &SettingSpec) -> Setting {
 }
 
 /// The layers of a station: every config that selects it, or may.
-pub async fn gather(
+pub(super) async fn gather(
     configs: &Configs,
     secrets: &SecretCache,
     station: &ChargeStation,

@@ -17,7 +17,7 @@ use crate::objects::{ChargeStation, ChargeStationStatus, PendingResetStatus, Rep
 use crate::source::PublishError;
 
 /// What a pass has to tell, besides memory.
-pub struct Report<'a> {
+pub(super) struct Report<'a> {
     /// Counts, deviations, conditions.
     pub status: StationStatus,
     /// Stands for the settings that it speaks of.
@@ -29,7 +29,7 @@ pub struct Report<'a> {
 }
 
 /// The complete status. Transition times stay unless a condition's status changed.
-pub fn compose(station: &ChargeStation, live: &Live, memory: &Memory, report: &Report<'_>, now: Timestamp) -> ChargeStationStatus {
+pub(super) fn compose(station: &ChargeStation, live: &Live, memory: &Memory, report: &Report<'_>, now: Timestamp) -> ChargeStationStatus {
     let former = station.status.clone().unwrap_or_default();
     let reported = ReportedHardware {
         vendor: memory.device.vendor.clone(),
@@ -75,7 +75,7 @@ pub fn compose(station: &ChargeStation, live: &Live, memory: &Memory, report: &R
 }
 
 /// Conditions with their transition times: the former one, unless the status changed.
-pub fn conditions(former: &[Condition], told: &[Told], generation: i64, now: Timestamp) -> Vec<Condition> {
+pub(super) fn conditions(former: &[Condition], told: &[Told], generation: i64, now: Timestamp) -> Vec<Condition> {
     told.iter()
         .map(|told| {
             let since = former
@@ -100,7 +100,7 @@ fn to_seconds(now: Timestamp) -> Timestamp {
 }
 
 /// Publishes if it differs, and keeps the answer to build the next one on.
-pub async fn publish(
+pub(super) async fn publish(
     context: &Context,
     station: &Arc<ChargeStation>,
     live: &mut Live,
@@ -145,7 +145,7 @@ fn same(former: &ChargeStationStatus, status: &ChargeStationStatus) -> bool {
 
 /// The newer of the store's object and the answer to our last write. A resourceVersion is a number that grows, which the
 /// API promises since Kubernetes 1.35 and every etcd-backed server has kept before.
-pub fn newest(store: Arc<ChargeStation>, published: Option<&Arc<ChargeStation>>) -> Arc<ChargeStation> {
+pub(super) fn newest(store: Arc<ChargeStation>, published: Option<&Arc<ChargeStation>>) -> Arc<ChargeStation> {
     let version = |station: &ChargeStation| station.resource_version().and_then(|version| version.parse::<u64>().ok());
     match published {
         Some(answer) if answer.uid() == store.uid() && version(answer) > version(&store) => Arc::clone(answer),

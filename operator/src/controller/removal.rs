@@ -15,7 +15,7 @@ use stationkeeper_core::words::Key;
 use super::gather::Configs;
 
 /// Marks the removals in memory: deliberate ones wait for Restore, the others lose their original.
-pub fn mark(mut memory: Memory, desired: &Desired, configs: &Configs, station: &StationFacts, now: Timestamp) -> Memory {
+pub(super) fn mark(mut memory: Memory, desired: &Desired, configs: &Configs, station: &StationFacts, now: Timestamp) -> Memory {
     let declared: BTreeSet<String> = desired.settings.keys().map(Key::folded).collect();
     for (key, entry) in &mut memory.keys {
         if declared.contains(&key.folded()) {

@@ -18,6 +18,7 @@ use stationkeeper_core::outcome;
 use stationkeeper_core::plan::{self, KeyVerdict, Plan};
 use stationkeeper_core::recall;
 use stationkeeper_core::resolve::resolve;
+use stationkeeper_core::state::State;
 use stationkeeper_core::station::{Activity, Brake, Link, Policy, StationFacts, Suspended};
 use stationkeeper_core::status::{self, station_status};
 use stationkeeper_core::validate::{Desired, validate};
@@ -37,10 +38,10 @@ use crate::source::{About, PublishError, TellEvent};
 use crate::stores::Claim;
 
 /// The annotation by which Flux, Argo CD and people ask for a reconcile now.
-pub const REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
+pub(super) const REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
 
 /// The annotation by which a person lets the operator try again what it gave up.
-pub const RESUME: &str = "stationkeeper.dev/resume";
+pub(super) const RESUME: &str = "stationkeeper.dev/resume";
 
 /// How many passes follow one another when each closing read shows that there is more to do.
 const PASSES_IN_A_ROW: u32 = 4;
@@ -521,6 +522,9 @@ async fn tell(context: &Context, station: &ChargeStation, cell: &Cell, told: Tol
     if former.is_some() {
         for change in status::transitions(before, &told.verdicts) {
             context.metrics.transition(change.to);
+            if !is_news(change.from, change.to) {
+                continue;
+            }
             let event = TellEvent {
                 warning: change.to.is_drift(),
                 reason: format!("{:?}", change.to),
@@ -537,6 +541,12 @@ async fn tell(context: &Context, station: &ChargeStation, cell: &Cell, told: Tol
     let configs: BTreeSet<ConfigRef> = layers.map(|(config, _)| config.clone()).collect();
     cell.tell(told);
     touch(context, configs);
+}
+
+/// Is a transition worth an Event? What goes well at the first look at a station is not, nor is every step of a write.
+fn is_news(from: Option<State>, to: State) -> bool {
+    let quiet = |state| matches!(state, State::InSync | State::Pending | State::Unknown | State::NotApplicable);
+    !(from.is_none_or(quiet) && quiet(to))
 }
 
 fn touch(context: &Context, configs: impl IntoIterator<Item = ConfigRef>) {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use stationkeeper_core::state::State;
 
-use super::Document;
+use super::{Document, KeyDocument, StationDocument, needs_a_person};
 use crate::objects::schema::{self, Kind};
 
 /// Objects of one kind, as `kubectl get` (with `wide`: `-o wide`) shows them.
@@ -42,31 +42,36 @@ pub fn objects_table<K: Serialize>(kind: Kind, objects: &[K], wide: bool, now: T
     aligned(header, rows)
 }
 
-/// The keys that are not in sync, with state and reason. Empty if all are.
+/// How many keys the table names: a whole fleet that is offline would bury what matters.
+const MAX_KEYS: usize = 50;
+
+/// The keys that are not in sync, with state and reason, those that need a person first. Empty if all are.
 pub fn keys_table(document: &Document) -> String {
     let header = ["NAMESPACE", "STATION", "KEY", "STATE", "REASON", "DESIRED", "OBSERVED", "CONFIG"];
-    let mut rows = Vec::new();
-    for station in &document.stations {
-        for key in station.keys.iter().filter(|key| key.state != State::InSync) {
-            let mut state = format!("{:?}", key.state);
-            if key.stale {
-                state.push_str(" (stale)");
-            }
-            let value =
-                |value: &Option<String>| value.as_deref().map(|value| cut(&format!("{value:?}"))).unwrap_or_default();
-            rows.push(vec![
-                station.namespace.clone(),
-                station.name.clone(),
-                key.key.to_string(),
-                state,
-                format!("{:?}", key.reason),
-                value(&key.desired),
-                value(&key.observed),
-                key.config.clone(),
-            ]);
-        }
+    let all = document.stations.iter().flat_map(|station| station.keys.iter().map(move |key| (station, key)));
+    let mut keys: Vec<_> = all.filter(|(_, key)| key.state != State::InSync).collect();
+    if keys.is_empty() {
+        return String::new();
     }
-    if rows.is_empty() { String::new() } else { aligned(header.map(str::to_owned).to_vec(), rows) }
+    keys.sort_by_key(|(_, key)| !needs_a_person(key.state));
+    let value = |value: &Option<String>| value.as_deref().map(|value| cut(&format!("{value:?}"))).unwrap_or_default();
+    let row = |(station, key): &(&StationDocument, &KeyDocument)| {
+        vec![
+            station.namespace.clone(),
+            station.name.clone(),
+            key.key.to_string(),
+            format!("{:?}{}", key.state, if key.stale { " (stale)" } else { "" }),
+            format!("{:?}", key.reason),
+            value(&key.desired),
+            value(&key.observed),
+            key.config.clone(),
+        ]
+    };
+    let mut text = aligned(header.map(str::to_owned).to_vec(), keys.iter().take(MAX_KEYS).map(row).collect());
+    if let Some(further) = keys.len().checked_sub(MAX_KEYS).filter(|further| *further > 0) {
+        text.push_str(&format!("… and {further} more keys; -o json has them all\n"));
+    }
+    text
 }
 
 fn cut(text: &str) -> String {
@@ -75,7 +80,7 @@ fn cut(text: &str) -> String {
 }
 
 /// Columns three spaces apart, as kubectl prints them.
-fn aligned(header: Vec<String>, rows: Vec<Vec<String>>) -> String {
+pub(crate) fn aligned(header: Vec<String>, rows: Vec<Vec<String>>) -> String {
     let lines: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
     let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..lines[0].len()).map(|column| width(column).unwrap_or(0)).collect();
@@ -176,6 +181,23 @@ mod tests {
         assert_eq!(find(&object, r#".status.conditions[?(@.type=="Ready")].status"#), Some(&json!("True")));
         assert_eq!(find(&object, ".status.list[0]"), Some(&json!(1)));
         assert_eq!(find(&object, ".status.absent"), None);
+    }
+
+    #[test]
+    fn what_needs_a_person_comes_first_and_the_rest_is_counted() {
+        let key = |name: &str, state: &str| {
+            json!({"key": name, "desired": null, "observed": null, "state": state,
+            "reason": "SeeMessage", "stale": false, "config": "base"})
+        };
+        let mut keys: Vec<Json> = (0..60).map(|index| key(&format!("K{index}"), "Pending")).collect();
+        keys.push(key("Mend", "Conflict"));
+        keys.push(key("Fine", "InSync"));
+        let station = json!({"name": "cp-1", "namespace": "north", "identity": "x", "vendor": null, "model": null,
+            "firmware": null, "connected": true, "keys": keys});
+        let document: Document = serde_json::from_value(json!({"stations": [station], "configs": []})).unwrap();
+        let table = keys_table(&document);
+        assert!(table.lines().nth(1).unwrap().contains("Mend"), "{table}");
+        assert!(table.ends_with("… and 11 more keys; -o json has them all\n") && !table.contains("Fine"), "{table}");
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! | --- | --- | --- |
 //! | declared once, well | | counts |
 //! | declared once, badly | was known | is held as it was last known |
-//! | declared once, badly | was not known | is held as far as it can be saved (configs), or does not count |
-//! | declared twice | | is held likewise; both places are named |
+//! | declared once, badly | was never known | does not count, as an API server would have refused it |
+//! | declared twice | | likewise; both places are named |
 //! | declared, and registered by ourselves | | counts as declared |
 //! | not declared | its file, or a folder above it, cannot be read | is held as it was last known |
 //! | not declared | another file went bad at the same time | is held: it may have moved there |
@@ -18,15 +18,14 @@ use std::sync::Arc;
 
 use super::listing::Listing;
 use crate::manifest::{Body, Declared, Manifests, ObjectId, Place, Problem};
-use crate::objects::ChargeStationConfig;
 
 /// What an object is now.
 #[derive(Clone, Debug)]
 pub(super) enum Now {
     /// Well declared.
     Good(Body),
-    /// Held as it was last known, for this reason; `saved`: what can be made of it if it was never known.
-    Held { reason: String, saved: Option<Box<ChargeStationConfig>> },
+    /// Held as it was last known, for this reason; if it was never known, it does not count.
+    Held { reason: String },
 }
 
 /// What all objects are now.
@@ -78,13 +77,11 @@ pub(super) fn merge(sources: &Sources<'_>, known: &BTreeMap<ObjectId, Arc<Path>>
             let twice = duplicates(id, &places);
             let reason = twice.first().map(ToString::to_string).unwrap_or_default();
             merged.problems.extend(twice);
-            Now::Held { reason, saved: saved(first) }
+            Now::Held { reason }
         } else {
             match (first.problems.first(), &first.body) {
                 (None, Some(body)) => Now::Good(body.clone()),
-                (problem, _) => {
-                    Now::Held { reason: problem.map(ToString::to_string).unwrap_or_default(), saved: saved(first) }
-                }
+                (problem, _) => Now::Held { reason: problem.map(ToString::to_string).unwrap_or_default() },
             }
         };
         merged.objects.insert(id.clone(), (now, Arc::clone(&first.place.file)));
@@ -94,7 +91,7 @@ pub(super) fn merge(sources: &Sources<'_>, known: &BTreeMap<ObjectId, Arc<Path>>
     for (id, file) in known.iter().filter(|(id, _)| !declared_in(&merged, id)).collect::<Vec<_>>() {
         match reason_to_hold(sources, file, empty) {
             Some((reason, file)) => {
-                merged.objects.insert(id.clone(), (Now::Held { reason, saved: None }, file));
+                merged.objects.insert(id.clone(), (Now::Held { reason }, file));
             }
             None => merged.gone.push(id.clone()),
         }
@@ -149,11 +146,4 @@ fn duplicates(id: &ObjectId, places: &[&Declared]) -> Vec<Problem> {
             }
         })
         .collect()
-}
-
-fn saved(object: &Declared) -> Option<Box<ChargeStationConfig>> {
-    match &object.body {
-        Some(Body::Config(config)) => Some(config.clone()),
-        Some(Body::Station(_) | Body::Secret(_)) | None => None,
-    }
 }

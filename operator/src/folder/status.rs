@@ -1,5 +1,6 @@
 //! What a state directory knows, for `status`: read while the operator runs, without its lock, and touching nothing.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use super::state_dir::{is_held, read_past, read_problems, read_verdicts};
@@ -41,11 +42,12 @@ pub fn last_known(state: &Path) -> LastKnown {
             configs.push(ChargeStationConfig { status, ..config });
         }
     }
-    let mut verdicts = read_verdicts(state);
+    let verdicts = read_verdicts(state).into_iter();
+    let mut verdicts: HashMap<(String, String), StationDocument> =
+        verdicts.map(|known| ((known.namespace.clone(), known.name.clone()), known)).collect();
     let documents = stations.iter().map(|station| {
         let fresh = StationDocument::new(station, &[], false, true);
-        let known = verdicts.iter().position(|known| known.name == fresh.name && known.namespace == fresh.namespace);
-        match known.map(|index| verdicts.swap_remove(index)) {
+        match verdicts.remove(&(fresh.namespace.clone(), fresh.name.clone())) {
             Some(known) if running => known,
             Some(known) => known.without_operator(),
             None => fresh,

@@ -67,8 +67,6 @@ struct Served<K: Kept> {
     file: Arc<Path>,
     /// Why it is held as it was last known.
     unreadable: Option<String>,
-    /// It was never good: what could be saved of it is served as held, and not written down.
-    saved_only: bool,
     /// A status is being written.
     publishing: bool,
 }
@@ -132,7 +130,7 @@ impl<K: Kept> Table<K> {
 
     /// What is to be written down of the objects.
     pub(super) fn remembered(&self) -> impl Iterator<Item = Remembered> {
-        self.served.iter().filter(|(_, served)| !served.saved_only).map(|(id, served)| {
+        self.served.iter().map(|(id, served)| {
             let metadata = served.object.meta();
             Remembered {
                 kind: id.kind.as_str().to_owned(),
@@ -160,22 +158,19 @@ impl<K: Kept> Table<K> {
         let status = found.map(|found| found.status);
         object.set_status(status.clone());
         object.meta_mut().resource_version = Some(next(version));
-        self.served.insert(id, Served { object, status, file, unreadable: None, saved_only: false, publishing: false });
+        self.served.insert(id, Served { object, status, file, unreadable: None, publishing: false });
     }
 
-    /// An object is well declared (`unreadable`: not so, but this much could be saved of it).
-    #[expect(clippy::too_many_arguments, reason = "what a declaration consists of, and where the change is told")]
+    /// An object is well declared.
     pub(super) fn put(
         &mut self,
         id: &ObjectId,
         mut object: K,
         file: Arc<Path>,
-        unreadable: Option<String>,
         now: Timestamp,
         version: &mut u64,
         changed: &mut Vec<Change<K>>,
     ) {
-        let saved_only = unreadable.is_some();
         let former = self.served.get(id);
         let metadata = object.meta_mut();
         let (status, publishing) = match former {
@@ -207,10 +202,9 @@ impl<K: Kept> Table<K> {
             let was = former.object.meta();
             let is = object.meta();
             let same_marks = was.labels == is.labels && was.annotations == is.annotations;
-            if same_spec && same_marks && former.unreadable == unreadable {
+            if same_spec && same_marks && former.unreadable.is_none() {
                 if let Some(served) = self.served.get_mut(id) {
                     served.file = file;
-                    served.saved_only = saved_only;
                 }
                 return;
             }
@@ -220,37 +214,25 @@ impl<K: Kept> Table<K> {
         }
         object.set_status(status.clone());
         object.meta_mut().resource_version = Some(next(version));
-        self.served.insert(id.clone(), Served { object, status, file, unreadable, saved_only, publishing });
+        self.served.insert(id.clone(), Served { object, status, file, unreadable: None, publishing });
         changed.push(Change::Applied(id.clone()));
     }
 
-    /// An object cannot be read: it stays as it was; one that was never known is served as far as it could be saved.
-    #[expect(clippy::too_many_arguments, reason = "what a declaration consists of, and where the change is told")]
+    /// An object cannot be read: it stays as it was last known.
     pub(super) fn hold(
         &mut self,
         id: &ObjectId,
-        saved: Option<K>,
         file: Arc<Path>,
         reason: String,
-        now: Timestamp,
         version: &mut u64,
         changed: &mut Vec<Change<K>>,
     ) {
-        match (self.served.get_mut(id), saved) {
-            (Some(served), _) if !served.saved_only => {
-                served.file = file;
-                if served.unreadable.as_ref() != Some(&reason) {
-                    served.unreadable = Some(reason);
-                    served.object.meta_mut().resource_version = Some(next(version));
-                    changed.push(Change::Applied(id.clone()));
-                }
-            }
-            (_, Some(saved)) => self.put(id, saved, file, Some(reason), now, version, changed),
-            (Some(served), None) => {
-                served.file = file;
-                served.unreadable = Some(reason);
-            }
-            (None, None) => {}
+        let Some(served) = self.served.get_mut(id) else { return };
+        served.file = file;
+        if served.unreadable.as_ref() != Some(&reason) {
+            served.unreadable = Some(reason);
+            served.object.meta_mut().resource_version = Some(next(version));
+            changed.push(Change::Applied(id.clone()));
         }
     }
 

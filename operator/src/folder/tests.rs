@@ -8,7 +8,10 @@ use secrecy::ExposeSecret;
 use stationkeeper_core::memory::Memory;
 
 use super::commit::{Disk, RealDisk};
+use super::table::Kept;
 use super::*;
+use crate::objects::ChargeStationStatus;
+use crate::source::{PublishError, Publisher, Secrets};
 
 /// A folder of manifests, a state directory, and what was told.
 struct World {
@@ -279,15 +282,16 @@ async fn an_object_declared_twice_counts_in_neither_form() {
 }
 
 #[tokio::test]
-async fn a_config_that_was_never_good_still_holds_its_keys() {
+async fn a_config_that_was_never_good_does_not_count_and_the_others_go_on() {
     let world = World::new();
     world.write("a.yaml", &config("a", "on"));
+    world.write("b.yaml", &config("b", "\"300\""));
     let mut running = world.start();
-    assert!(running.look().await.contains(&"config: listed a 1".to_owned()));
-    assert!(running.held("a").is_some());
+    let told = running.look().await;
+    assert!(told.contains(&"config: listed b 1".to_owned()) && !told.contains(&"config: listed a 1".to_owned()));
+    assert_eq!(running.source.problems().len(), 1);
     world.write("a.yaml", &config("a", "\"on\""));
     assert_eq!(running.look().await, ["config: applied a 1"]);
-    assert!(running.held("a").is_none());
 }
 
 #[tokio::test]

@@ -190,7 +190,7 @@ fn article(kind: &str) -> String {
     }
 }
 
-fn join(field: &str, name: &str) -> String {
+pub(super) fn join(field: &str, name: &str) -> String {
     if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") }
 }
 

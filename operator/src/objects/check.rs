@@ -97,6 +97,16 @@ pub fn check_manifest(kind: Kind, manifest: &Value) -> Vec<Mistake> {
     walk.mistakes
 }
 
+/// Checks plain data against a schema alone; no object of ours, and no rules.
+pub(crate) fn check_structure(schema: &Value, value: &Value, path: &str) -> Vec<Mistake> {
+    let mut walk = Walk {
+        rules: &[],
+        mistakes: Vec::new(),
+    };
+    walk.node(schema, value, path, path);
+    walk.mistakes
+}
+
 /// Only what a user writes: a status may be large, and is ours.
 fn check_typed(kind: Kind, metadata: &ObjectMeta, spec: &impl Serialize) -> Vec<Mistake> {
     let manifest = json!({

@@ -305,6 +305,15 @@ pub struct Recommendation {
     /// For what it is meant, if not for every station ("DC with Smart Charging").
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
+    /// The numbers that are recommended, where the value is one of several that are as good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<Range>,
+    /// How the document spells the key, where it misspells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spelt: Option<Key>,
+    /// What a person should know besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// What stands before each item of a List.

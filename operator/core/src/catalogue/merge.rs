@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::Row;
 use super::definition::{Definition, Fact, KeyEntry, Source};
 use super::document::{CatalogueDocument, Quirks, split_reference};
 use super::facts::{Access, Hazard, Nature, TakesEffect, ValueType};
@@ -118,6 +119,25 @@ pub(super) fn merge<'a>(documents: impl Iterator<Item = (&'a Layered, u16)>) -> 
     StationCatalogue::new(definitions, quirks, findings)
 }
 
+/// What one document says by itself, entry by entry. Quirks are left out: they are habits, and no facts about a key.
+pub(super) fn rows(layered: &Layered) -> impl Iterator<Item = Row<'_>> {
+    layered.document.keys.iter().map(|entry| {
+        let mut definition = Definition {
+            known: true,
+            ..Definition::unknown(entry.key.clone())
+        };
+        // Laid over nothing, an entry can contradict nothing.
+        lay_entry(&mut definition, entry, layered, 0, &mut Vec::new());
+        let reference = entry.source.as_ref().or(layered.document.source.as_ref());
+        Row {
+            document: &layered.name,
+            vendor: layered.document.vendor.as_deref(),
+            definition,
+            source: layered.source(reference.map(String::as_str)),
+        }
+    })
+}
+
 /// Where an entry belongs: to the definition of exactly that name, else to the only one of that name ignoring case,
 /// unless the document itself tells the two spellings apart (Ensto's `HeartBeatInterval`); else to a new one.
 fn place_for(
@@ -160,6 +180,8 @@ fn lay_entry(
     let mut entry = Cow::Borrowed(entry);
     if layered.tier == Tier::User {
         findings.extend(keep_guards(definition, &mut entry, &layered.name));
+    } else if is_told_closer(definition, &entry) {
+        entry.to_mut().value_type = None;
     }
     if entry
         .value_type
@@ -194,6 +216,23 @@ fn lay_entry(
             layered.name
         ),
     }));
+}
+
+/// Vendors call lists, addresses and secrets strings, which they are on the wire: a vendor's String says nothing against
+/// what is known more closely. A user who writes String means it.
+fn is_told_closer(definition: &Definition, entry: &KeyEntry) -> bool {
+    let is_text = match definition.value_type() {
+        Some(ValueType::List | ValueType::Url | ValueType::Secret) => true,
+        Some(
+            ValueType::Boolean
+            | ValueType::Integer
+            | ValueType::Decimal
+            | ValueType::String
+            | ValueType::Enum,
+        )
+        | None => false,
+    };
+    is_text && entry.value_type == Some(ValueType::String)
 }
 
 /// A user's document may raise a hazard or narrow an access, never lower one: what it may not say is taken out of the

@@ -1,6 +1,7 @@
 //! The definitions and quirks that hold for one station, and how a name finds its definition.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::definition::Definition;
@@ -19,6 +20,9 @@ struct Contents {
     definitions: Vec<Arc<Definition>>,
     /// Every name, aliases included, with its definition's index; sorted by the name ignoring case, then exactly.
     names: Vec<(Key, usize)>,
+    /// The same by exact name: nearly every question is spelled right. Only asked, never listed, so that its order
+    /// cannot be seen.
+    exact: HashMap<Key, usize>,
     quirks: Quirks,
     findings: Vec<Finding>,
 }
@@ -40,12 +44,17 @@ impl StationCatalogue {
                     .map(|name| (name.clone(), index)),
             );
         }
+        let mut exact = HashMap::with_capacity(names.len());
+        for (name, index) in &names {
+            exact.entry(name.clone()).or_insert(*index);
+        }
         names.sort_by(|(a, _), (b, _)| folded_order(a.as_str(), b.as_str()).then_with(|| a.cmp(b)));
         let definitions = definitions.into_iter().map(Arc::new).collect();
         Self {
             contents: Arc::new(Contents {
                 definitions,
                 names,
+                exact,
                 quirks,
                 findings,
             }),
@@ -94,23 +103,22 @@ impl StationCatalogue {
 
     /// Canonical names near a misspelt one, the nearest first, at most three.
     pub fn suggestions(&self, name: &str) -> Vec<Key> {
-        let folded = name.to_ascii_lowercase();
-        let mut near: Vec<(usize, &Key)> = self
-            .contents
-            .definitions
-            .iter()
-            .filter_map(|definition| definition.key.as_ref())
-            .map(|key| (crate::value::distance(&folded, &key.folded()), key))
-            .filter(|&(distance, key)| distance <= 3.min(key.as_str().len() / 3))
-            .collect();
-        near.sort();
-        near.into_iter()
-            .take(3)
-            .map(|(_, key)| key.clone())
-            .collect()
+        let names = self.contents.definitions.iter();
+        let names = names.filter_map(|definition| definition.key.as_ref());
+        near(name, names).into_iter().take(3).cloned().collect()
+    }
+
+    /// The canonical spelling of a name, if a catalogue knows it: as [`Self::canonical`], without a copy.
+    pub fn known_name(&self, name: &str) -> Option<&Key> {
+        let index = self.contents.exact.get(name).copied();
+        let index = index.or_else(|| self.index_of(&Key::from(name)))?;
+        self.contents.definitions[index].key.as_ref()
     }
 
     fn index_of(&self, key: &Key) -> Option<usize> {
+        if let Some(&index) = self.contents.exact.get(key) {
+            return Some(index);
+        }
         let names = &self.contents.names;
         let start =
             names.partition_point(|(name, _)| folded_order(name.as_str(), key.as_str()).is_lt());
@@ -135,6 +143,17 @@ impl StationCatalogue {
                 }),
         }
     }
+}
+
+/// The names that differ from a misspelt one by few letters, the nearest first.
+pub(super) fn near<'a>(name: &str, among: impl Iterator<Item = &'a Key>) -> Vec<&'a Key> {
+    let folded = name.trim().to_ascii_lowercase();
+    let mut near: Vec<(usize, &Key)> = among
+        .map(|key| (crate::value::distance(&folded, &key.folded()), key))
+        .filter(|&(distance, key)| distance <= 3.min(key.as_str().len() / 3))
+        .collect();
+    near.sort();
+    near.into_iter().map(|(_, key)| key).collect()
 }
 
 /// Orders names ignoring ASCII case, without a copy.

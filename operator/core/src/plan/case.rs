@@ -251,15 +251,14 @@ fn owing(
     may_owe: Option<Until>,
     reading: Option<&Reading>,
 ) -> Owing {
+    let equal = sight(setting, reading) == Sight::Equal;
     let shown = reading.and_then(Reading::value);
-    // Recorded before it was sent, and nobody knows whether it was: it counts as unanswered.
-    if let (Some(write), Some(until)) = (write, may_owe)
+    // Recorded before it was sent, and nobody knows whether it was. If the station shows the value, it was, and nobody
+    // knows the answer; if not, row 20 asks once more.
+    if let (Some(write), Some(until), true) = (write, may_owe, equal)
         && write.answer == Answer::Intended
     {
-        return Owing::Desired {
-            until,
-            as_before: write.before.as_deref() == shown,
-        };
+        return Owing::Desired { until, as_before: false };
     }
     match key.and_then(|key| key.owed.as_ref()) {
         None => Owing::Nothing,

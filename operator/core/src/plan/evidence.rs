@@ -293,12 +293,13 @@ impl Witness<'_> {
 
     fn differs(&self, key: &mut KeyMemory, shown: Option<&str>) -> bool {
         let own_writes = self.own_writes_after(key);
+        // In this very pass: written, read back as written, and then moved by a later write.
+        let seen = self.ground.memory.seen;
         let moved_in_pass = !own_writes.is_empty()
             && key.owed.is_none()
-            && key
-                .write
-                .as_ref()
-                .is_some_and(|write| write.shown && write.answer == Answer::Accepted);
+            && key.write.as_ref().is_some_and(|write| {
+                write.since > seen && write.shown && write.answer == Answer::Accepted
+            });
         if !(self.was_in_sync || moved_in_pass) || key.drift.is_some() {
             return false;
         }

@@ -9,6 +9,9 @@ use stationkeeper_core::state::{Reason, State};
 use crate::fake_station::{FakeStation, Fault, Habit, World};
 use crate::given::*;
 
+/// Boots after which every habit has shown itself.
+const BOOTS: usize = 6;
+
 /// Keys of every sort, with the habits that they may have.
 fn habits(key: &'static str) -> BoxedStrategy<Habit> {
     let plain = || {
@@ -95,7 +98,7 @@ fn at_rest(world: &mut World) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn planning_twice_changes_nothing(layers in layers(), station in stations(), boots in 0..3_usize) {
@@ -113,14 +116,16 @@ proptest! {
 
     #[test]
     fn cutting_execution_anywhere_ends_in_the_same_place(
-        layers in layers(), station in stations(), cut in 0..60_usize, boots in 0..3_usize,
+        layers in layers(), station in stations(), cut in 0..60_usize,
     ) {
         let mut whole = world(&layers, station.clone());
         whole.run();
         let mut torn = world(&layers, station);
         torn.cut_after = Some(cut);
         torn.run();
-        for _ in 0..boots {
+        torn.cut_after = None;
+        // A RebootRequired that died with the process cannot be known of before the boot; give both time to settle.
+        for _ in 0..BOOTS {
             for world in [&mut whole, &mut torn] {
                 world.boot();
                 world.run();
@@ -138,6 +143,13 @@ proptest! {
         whole.run();
         let mut hurt = world(&layers, FakeStation { faults, ..station });
         hurt.run();
+        // An unanswered write that may need a boot waits for one, and then for its own.
+        for _ in 0..BOOTS {
+            for world in [&mut whole, &mut hurt] {
+                world.boot();
+                world.run();
+            }
+        }
         unharmed(&hurt)?;
         prop_assert_eq!(hurt.values(), whole.values());
     }

@@ -412,11 +412,21 @@ fn row_20_an_unanswered_write_is_read_again_before_anything_else() {
 }
 
 #[test]
-fn an_unanswered_write_that_needs_a_boot_may_be_owed() {
-    let unanswered = of("Boot", "1").remembers("Boot", write_of(Answer::Intended));
+fn an_unanswered_write_that_needs_a_boot_is_owed() {
+    let unanswered = of("Boot", "1").remembers("Boot", |key| {
+        write_of(Answer::NoAnswer)(key);
+        key.owed = Some(owes(plain_value("2"), Until::Boot));
+    });
     check("it may have arrived", unanswered.clone(), "Boot", State::ResetPending, Reason::AwaitingBoot, false);
     let booted = unanswered.boots().with(|scene| scene.observed.at_event = scene.memory.event);
     check("it had not", booted, "Boot", State::Pending, Reason::Unconfirmed, true);
+}
+
+#[test]
+fn an_intended_write_that_needs_a_boot_is_owed_if_it_shows_and_sent_again_if_not() {
+    let intended = |shown: &str| of("Boot", shown).remembers("Boot", write_of(Answer::Intended));
+    check("it was sent", intended("2"), "Boot", State::ResetPending, Reason::AwaitingBoot, false);
+    check("nobody knows", intended("1"), "Boot", State::Pending, Reason::Unconfirmed, true);
 }
 
 #[test]

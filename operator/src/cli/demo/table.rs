@@ -16,17 +16,17 @@ pub(super) fn is_news(transition: &Transition) -> bool {
 /// One transition.
 pub(super) fn line(transition: &Transition, message: &str, colour: bool) -> String {
     let to = transition.to.map_or_else(|| "no longer managed".to_owned(), |state| paint(state, &format!("{state:?}"), colour));
-    format!("{:<11} {:<26} {to}: {message}", transition.station, transition.key.as_str())
+    format!("{:<11} {:<35} {to}: {message}", transition.station, transition.key.as_str())
 }
 
 /// The table of stations: keys in sync, and the worst that is not.
 pub(super) fn stations(document: &Document, colour: bool) -> String {
-    let mut text = format!("{:<12} {:<8} {:<10} {:>7}  {}\n", "STATION", "VENDOR", "CONNECTED", "IN SYNC", "NOT IN SYNC");
+    let mut text = format!("{:<12} {:<14} {:<10} {:>7}  {}\n", "STATION", "VENDOR", "CONNECTED", "IN SYNC", "NOT IN SYNC");
     for station in &document.stations {
         let in_sync = station.keys.iter().filter(|key| key.state == State::InSync).count();
         let _ = writeln!(
             text,
-            "{:<12} {:<8} {:<10} {:>7}  {}",
+            "{:<12} {:<14} {:<10} {:>7}  {}",
             station.name,
             station.vendor.as_deref().unwrap_or("-"),
             if station.connected { "yes" } else { "no" },
@@ -80,7 +80,7 @@ pub(super) fn summary(document: &Document, missed: &[String], colour: bool) -> S
         let (station, key) = key;
         let _ = writeln!(
             text,
-            "  {:<11} {:<30} {:<17} {:?}",
+            "  {:<11} {:<35} {:<17} {:?}",
             station.name,
             key.key.as_str(),
             format!("{:?}", key.state),
@@ -96,7 +96,7 @@ pub(super) fn summary(document: &Document, missed: &[String], colour: bool) -> S
     text.push_str(
         "\nTry next:\n\
          \x20 stationkeeper run --manifests examples/quickstart --gateway-listen 127.0.0.1:9220   the operator on a folder of YAML\n\
-         \x20 stationkeeper simulate --url ws://127.0.0.1:9220/ocpp --count 1 --identity-prefix quickstart-   a station for it\n\
+         \x20 stationkeeper simulate --url ws://127.0.0.1:9220/ocpp --count 1 --identity-prefix CP   a station for it\n\
          \x20 stationkeeper status                                                       what it found\n\
          \x20 stationkeeper crds | kubectl apply --server-side -f -                      the same in a cluster: see README.md",
     );

@@ -1,0 +1,184 @@
+//! How long does it take to plan a station? Prints one line of JSON.
+//!
+//! `cargo run --release -p stationkeeper-core --example plan_time [ROUNDS]`
+//!
+//! A station of 40 keys and 3 layers, with the built-in catalogue: all in sync, and with every fourth key differing.
+//! Measured is resolve + validate + plan, as a reconcile makes them, and each step alone.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use stationkeeper_core::catalogue::{Access, Catalogue, Definition, StationCatalogue, ValueType};
+use stationkeeper_core::layer::{Layer, Mode, Setting, SettingValue, Standing, WhenRemoved};
+use stationkeeper_core::memory::Memory;
+use stationkeeper_core::observed::{Observed, Reading};
+use stationkeeper_core::plan::plan;
+use stationkeeper_core::resolve::resolve;
+use stationkeeper_core::station::{Activity, Capabilities, Link, Policy, Role, StationFacts};
+use stationkeeper_core::validate::validate;
+use stationkeeper_core::words::{ConfigRef, Device, Key};
+
+const KEYS: usize = 40;
+
+/// A vendor whose catalogue has that many keys of plain types.
+const VENDOR: &str = "Amina";
+
+/// Rounds that are measured together: short enough to fall between two interruptions.
+const BATCH: u32 = 50;
+
+fn main() {
+    let rounds: u32 = std::env::args().nth(1).and_then(|rounds| rounds.parse().ok()).unwrap_or(20_000);
+    let device = Device { vendor: Some(VENDOR.to_owned()), ..Device::default() };
+    let catalogue = Catalogue::built_in().for_station(&device, None);
+    let station = station(device);
+    let keys = keys(&catalogue, &station);
+    let layers = [
+        layer("baseline", 0, keys.iter().take(KEYS)),
+        layer("site", 10, keys.iter().take(KEYS).skip(20).take(10)),
+        layer("exception", 20, keys.iter().take(3)),
+    ];
+    let rest = observed(&keys, usize::MAX);
+    let drifted = observed(&keys, 4);
+
+    let whole = measure(rounds, &layers, &catalogue, &station, &rest);
+    let changing = measure(rounds, &layers, &catalogue, &station, &drifted);
+    let document = serde_json::json!({
+        "keys": keys.len(),
+        "layers": layers.len(),
+        "rounds": rounds,
+        "microsPerStation": whole.total,
+        "resolveMicros": whole.resolve,
+        "validateMicros": whole.validate,
+        "planMicros": whole.plan,
+        "changes": changing.changes,
+        "microsPerStationWithChanges": changing.total,
+    });
+    let mut out = std::io::stdout().lock();
+    // A reader that went away has had what it wanted.
+    let _ = std::io::Write::write_all(&mut out, format!("{document}\n").as_bytes());
+}
+
+struct Measured {
+    total: f64,
+    resolve: f64,
+    validate: f64,
+    plan: f64,
+    changes: usize,
+}
+
+fn measure(
+    rounds: u32,
+    layers: &[Layer],
+    catalogue: &StationCatalogue,
+    station: &StationFacts,
+    observed: &Observed,
+) -> Measured {
+    let policy = Policy::default();
+    let resolved = resolve(layers, catalogue);
+    let desired = validate(&resolved, catalogue, station, observed);
+    let memory = plan(&desired, observed, &Memory::default(), station, &policy, Timestamp::UNIX_EPOCH).memory;
+    let planned = plan(&desired, observed, &memory, station, &policy, Timestamp::UNIX_EPOCH);
+    assert_eq!(planned.keys.len(), KEYS, "every key is planned");
+    let whole = || {
+        let resolved = resolve(layers, catalogue);
+        let desired = validate(&resolved, catalogue, station, observed);
+        black_box(plan(&desired, observed, &memory, station, &policy, Timestamp::UNIX_EPOCH));
+    };
+    Measured {
+        total: micros(rounds, whole),
+        resolve: micros(rounds, || drop(black_box(resolve(layers, catalogue)))),
+        validate: micros(rounds, || drop(black_box(validate(&resolved, catalogue, station, observed)))),
+        plan: micros(rounds, || {
+            drop(black_box(plan(&desired, observed, &memory, station, &policy, Timestamp::UNIX_EPOCH)));
+        }),
+        changes: planned.changes.len(),
+    }
+}
+
+/// The best batch: what the code takes when nothing else takes the processor.
+fn micros(rounds: u32, mut step: impl FnMut()) -> f64 {
+    let mut best = f64::MAX;
+    for _ in 0..rounds.div_ceil(BATCH) {
+        let started = Instant::now();
+        for _ in 0..BATCH {
+            step();
+        }
+        best = best.min(started.elapsed().as_secs_f64() * 1e6 / f64::from(BATCH));
+    }
+    (best * 100.0).round() / 100.0
+}
+
+/// Keys of the catalogue that need no consent, with a value that suits them and breaks no rule.
+fn keys(catalogue: &StationCatalogue, station: &StationFacts) -> BTreeMap<Key, &'static str> {
+    let value = |definition: &Definition| match definition.value_type()? {
+        ValueType::Boolean => Some("true"),
+        ValueType::Integer | ValueType::Decimal => Some("30"),
+        ValueType::String => Some("text"),
+        ValueType::List | ValueType::Enum | ValueType::Url | ValueType::Secret => None,
+    };
+    let usable = |key: &Key, value: &'static str| {
+        let layers = [layer("one", 0, [(key, &value)].into_iter())];
+        let desired = validate(&resolve(&layers, catalogue), catalogue, station, &Observed::default());
+        desired.findings.is_empty() && desired.settings.values().all(|setting| setting.barrier.is_none())
+    };
+    catalogue
+        .definitions()
+        .filter(|definition| definition.access() != Some(Access::ReadOnly))
+        .filter_map(|definition| Some((definition.key.clone()?, value(definition)?)))
+        .filter(|(key, value)| usable(key, value))
+        .take(KEYS)
+        .collect()
+}
+
+fn layer<'a>(name: &str, priority: i32, keys: impl Iterator<Item = (&'a Key, &'a &'static str)>) -> Layer {
+    Layer {
+        config: ConfigRef { namespace: "north".to_owned(), name: name.to_owned() },
+        generation: 3,
+        priority,
+        standing: Standing::Active,
+        mode: Mode::Enforce,
+        settings: keys
+            .map(|(key, value)| Setting {
+                key: key.clone(),
+                value: SettingValue::Plain((*value).to_owned()),
+                mode: None,
+            })
+            .collect(),
+        consent: [].into(),
+        when_removed: WhenRemoved::Retain,
+    }
+}
+
+/// Every so many keys differ.
+fn observed(keys: &BTreeMap<Key, &'static str>, every: usize) -> Observed {
+    let readings = keys.iter().enumerate().map(|(number, (key, value))| {
+        let shown = match *value {
+            value if (number + 1) % every != 0 => value,
+            "true" => "false",
+            _ => "31",
+        };
+        (key.clone(), Reading::Known { spelling: key.clone(), value: Some(shown.to_owned()), readonly: Some(false) })
+    });
+    Observed { readings: readings.collect(), at_event: 0 }
+}
+
+fn station(device: Device) -> StationFacts {
+    let profiles =
+        ["core", "firmwaremanagement", "localauthlistmanagement", "reservation", "smartcharging", "remotetrigger"];
+    StationFacts {
+        namespace: "north".to_owned(),
+        name: "cp-1".to_owned(),
+        labels: BTreeMap::new(),
+        device,
+        firmware: None,
+        role: Role::Standalone,
+        profiles: Some(profiles.map(str::to_owned).to_vec()),
+        link: Link::Ready,
+        authenticated: true,
+        activity: Activity::Idle,
+        busy_with_firmware: false,
+        capabilities: Capabilities { read: true, write: true, reset: false, boot_events: true, transaction_state: true },
+    }
+}

@@ -1,0 +1,451 @@
+//! `explain`: what is known of a key, per reference, where they differ, what follows for writing it, with sources.
+//!
+//! A name that no reference has is answered with those that are near. Exit codes: 0 the key is known, 2 it is not: its
+//! name is to be mended.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use serde::Serialize;
+use serde_json::Value as Json;
+use stationkeeper_core::catalogue::{
+    Catalogue, Definition, Hazard, Recommendation, Row, Source, TakesEffect, WriteRule,
+};
+use stationkeeper_core::words::{Device, Key};
+
+use super::catalogue::telling::{Sources, words};
+
+/// The name is to be mended.
+const TO_MEND: u8 = 2;
+
+/// Tells what is known of a configuration key.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// The key, in any case.
+    #[arg(value_name = "KEY")]
+    pub key: String,
+    /// Only what holds for this vendor's stations.
+    #[arg(long, value_name = "VENDOR")]
+    pub vendor: Option<String>,
+    /// How to tell it.
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: Output,
+}
+
+/// How to tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// A JSON document.
+    Json,
+    /// The same, as YAML.
+    Yaml,
+}
+
+/// What is known under a name.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Explanation {
+    /// The name that was asked for.
+    name: String,
+    known: bool,
+    /// Names that may have been meant.
+    suggestions: Vec<Suggestion>,
+    /// The key; several where stations tell spellings apart that differ only by case.
+    keys: Vec<Explained>,
+}
+
+/// A name that may have been meant.
+#[derive(Debug, Serialize)]
+struct Suggestion {
+    key: Key,
+    /// The document that writes the name as it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<String>,
+}
+
+/// What is known of one key.
+#[derive(Debug, Serialize)]
+struct Explained {
+    key: Key,
+    references: Vec<Reference>,
+    differences: Vec<Difference>,
+    writing: Vec<Writing>,
+}
+
+/// What one reference says.
+#[derive(Debug, Serialize)]
+struct Reference {
+    /// None: the standard.
+    vendor: Option<String>,
+    /// As this reference spells it.
+    key: Key,
+    facts: Vec<Told>,
+}
+
+/// A fact.
+#[derive(Debug, Serialize)]
+struct Told {
+    fact: &'static str,
+    value: Json,
+    source: Source,
+}
+
+/// A fact on which references differ.
+#[derive(Debug, Serialize)]
+struct Difference {
+    fact: &'static str,
+    values: Vec<Differing>,
+}
+
+/// What one reference says of a fact on which they differ.
+#[derive(Debug, Serialize)]
+struct Differing {
+    vendor: Option<String>,
+    value: Json,
+}
+
+/// What follows for writing the key on the stations of a vendor.
+#[derive(Debug, Serialize)]
+struct Writing {
+    /// None: stations of vendors that no reference speaks of.
+    vendor: Option<String>,
+    says: String,
+}
+
+/// Tells it on stdout.
+pub fn explain(args: ExplainArgs) -> anyhow::Result<ExitCode> {
+    let ExplainArgs {
+        key,
+        vendor,
+        output,
+    } = args;
+    let catalogue = Catalogue::built_in();
+    if let Some(vendor) = &vendor {
+        known_vendor(&catalogue, vendor)?;
+    }
+    let explanation = explanation(&catalogue, &key, vendor.as_deref());
+    let text = match output {
+        Output::Text => text(&explanation),
+        Output::Json => {
+            let text = serde_json::to_string_pretty(&explanation);
+            text.context("failed to write the explanation as JSON")? + "\n"
+        }
+        Output::Yaml => serde_yaml::to_string(&explanation)
+            .context("failed to write the explanation as YAML")?,
+    };
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .context("failed to print the explanation")?;
+    Ok(if explanation.known {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(TO_MEND)
+    })
+}
+
+fn known_vendor(catalogue: &Catalogue, vendor: &str) -> anyhow::Result<()> {
+    let vendors = catalogue
+        .documents()
+        .filter_map(|(_, document)| document.vendor.as_deref());
+    let vendors: Vec<&str> = vendors.collect();
+    if vendors
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(vendor))
+    {
+        return Ok(());
+    }
+    anyhow::bail!(
+        "no catalogue speaks of vendor {vendor:?}; known are {}",
+        vendors.join(", ")
+    )
+}
+
+fn explanation(catalogue: &Arc<Catalogue>, name: &str, vendor: Option<&str>) -> Explanation {
+    let asked = Key::new(name.trim());
+    let is_meant = |row: &Row<'_>| {
+        vendor.is_none_or(|vendor| {
+            row.vendor
+                .is_none_or(|own| own.eq_ignore_ascii_case(vendor))
+        })
+    };
+    let rows: Vec<Row<'_>> = catalogue
+        .rows()
+        .filter(|row| is_meant(row) && names(row).any(|key| key.matches(&asked)))
+        .collect();
+    let mut keys: Vec<Explained> = told_apart(&rows)
+        .into_iter()
+        .map(|(key, rows)| explained(catalogue, key, &rows))
+        .collect();
+    keys.sort_by_key(|explained| explained.key != asked);
+    let mut suggestions = misspelt(catalogue, &asked);
+    if keys.is_empty() {
+        for key in catalogue.suggestions(name) {
+            if !suggestions.iter().any(|known| known.key == key) {
+                suggestions.push(Suggestion { key, because: None });
+            }
+        }
+    }
+    suggestions.retain(|suggestion| keys.iter().all(|known| known.key != suggestion.key));
+    Explanation {
+        name: name.to_owned(),
+        known: !keys.is_empty(),
+        suggestions,
+        keys,
+    }
+}
+
+fn names<'a>(row: &'a Row<'_>) -> impl Iterator<Item = &'a Key> {
+    let aliases = row.definition.aliases.iter().flat_map(|fact| &fact.value);
+    row.definition.key.iter().chain(aliases)
+}
+
+/// Keys whose name some document is known to misspell as it was asked for.
+fn misspelt(catalogue: &Catalogue, asked: &Key) -> Vec<Suggestion> {
+    let mut found = Vec::new();
+    for row in catalogue.rows() {
+        let told = row
+            .definition
+            .recommended
+            .iter()
+            .flat_map(|fact| &fact.value);
+        let is_asked = |told: &&Recommendation| {
+            told.spelt
+                .as_ref()
+                .is_some_and(|spelt| spelt.matches(asked))
+        };
+        for told in told.filter(is_asked) {
+            found.extend(row.definition.key.clone().map(|key| Suggestion {
+                because: Some(format!(
+                    "{} writes it {}",
+                    told.by,
+                    told.spelt.as_ref().unwrap_or(asked)
+                )),
+                key,
+            }));
+        }
+    }
+    found
+}
+
+/// The rows by key. Spellings are one key, unless a document tells them apart (Ensto's `HeartBeatInterval`).
+fn told_apart<'r, 'c>(rows: &'r [Row<'c>]) -> Vec<(Key, Vec<&'r Row<'c>>)> {
+    let mut by_document: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in rows {
+        *by_document.entry(row.document).or_default() += 1;
+    }
+    let apart = by_document.values().any(|count| *count > 1);
+    let mut keys: Vec<(Key, Vec<&Row<'_>>)> = Vec::new();
+    for row in rows {
+        let Some(key) = &row.definition.key else {
+            continue;
+        };
+        match keys.iter_mut().find(|(known, _)| known == key || !apart) {
+            Some((_, rows)) => rows.push(row),
+            None => keys.push((key.clone(), vec![row])),
+        }
+    }
+    keys
+}
+
+fn explained(catalogue: &Arc<Catalogue>, key: Key, rows: &[&Row<'_>]) -> Explained {
+    let references: Vec<Reference> = rows
+        .iter()
+        .map(|row| Reference {
+            vendor: row.vendor.map(str::to_owned),
+            key: row.definition.key.clone().unwrap_or_else(|| key.clone()),
+            facts: row
+                .definition
+                .facts()
+                .into_iter()
+                .map(|(fact, value, source)| Told {
+                    fact,
+                    value,
+                    source: source.clone(),
+                })
+                .collect(),
+        })
+        .collect();
+    let writing = rows
+        .iter()
+        .filter_map(|row| {
+            let device = Device {
+                vendor: row.vendor.map(str::to_owned),
+                ..Device::default()
+            };
+            let of_station = catalogue.for_station(&device, None);
+            let definition = of_station.find(row.definition.key.as_ref()?)?;
+            Some(Writing {
+                vendor: row.vendor.map(str::to_owned),
+                says: writing(definition),
+            })
+        })
+        .collect();
+    Explained {
+        differences: differences(&references),
+        key,
+        references,
+        writing,
+    }
+}
+
+/// The facts on which references differ, words of our own aside.
+fn differences(references: &[Reference]) -> Vec<Difference> {
+    const ASIDE: [&str; 3] = ["note", "aliases", "supported"];
+    let mut differences: Vec<Difference> = Vec::new();
+    for reference in references {
+        for told in reference
+            .facts
+            .iter()
+            .filter(|told| !ASIDE.contains(&told.fact))
+        {
+            let value = Differing {
+                vendor: reference.vendor.clone(),
+                value: told.value.clone(),
+            };
+            match differences.iter_mut().find(|known| known.fact == told.fact) {
+                Some(known) => known.values.push(value),
+                None => differences.push(Difference {
+                    fact: told.fact,
+                    values: vec![value],
+                }),
+            }
+        }
+    }
+    let differ = |Difference { values, .. }: &Difference| {
+        values.iter().any(|value| value.value != values[0].value)
+    };
+    differences.retain(differ);
+    differences
+}
+
+/// What follows for a setting that declares the key.
+fn writing(definition: &Definition) -> String {
+    if definition.is_telemetry() {
+        return "a reading: never written, and never drift".to_owned();
+    }
+    if definition.is_read_only() {
+        return "read-only: it may be declared, and a difference is told, never written".to_owned();
+    }
+    let never: Vec<String> = definition
+        .hazards()
+        .iter()
+        .filter(|hazard| hazard.write_rule() == WriteRule::Never)
+        .map(|hazard: &Hazard| format!("{hazard:?}"))
+        .collect();
+    if !never.is_empty() {
+        return format!(
+            "never written: it is no configuration ({})",
+            never.join(", ")
+        );
+    }
+    let consents: Vec<String> = definition
+        .consents()
+        .map(|consent| format!("{consent:?}"))
+        .collect();
+    let consent = match consents.is_empty() {
+        true => "written without a consent".to_owned(),
+        false => format!("written with the consent {}", consents.join(" and ")),
+    };
+    let idle = if definition.needs_idle() {
+        ", while the station is idle"
+    } else {
+        ""
+    };
+    let effect = match definition.takes_effect() {
+        TakesEffect::Immediately => "takes effect at once",
+        TakesEffect::AfterReset => "takes effect with the next boot",
+        TakesEffect::AfterReconnect => "takes effect with the next connection",
+        TakesEffect::Unknown => "the station's answer tells when it takes effect",
+    };
+    format!("{consent}{idle}; {effect}")
+}
+
+fn text(explanation: &Explanation) -> String {
+    let Explanation {
+        name,
+        known: _,
+        suggestions,
+        keys,
+    } = explanation;
+    let mut text = String::new();
+    let mut sources = Sources::default();
+    for explained in keys {
+        key_text(&mut text, explained, &mut sources);
+    }
+    if keys.is_empty() {
+        let _ = writeln!(text, "No catalogue knows the key {name:?}.");
+    }
+    if let [first, rest @ ..] = &suggestions[..] {
+        let say = |Suggestion { key, because }: &Suggestion| match because {
+            Some(because) => format!("{key} ({because})"),
+            None => key.to_string(),
+        };
+        let all: Vec<String> = std::iter::once(first).chain(rest).map(say).collect();
+        let _ = writeln!(text, "Did you mean {}?", all.join(", "));
+    }
+    if !keys.is_empty() {
+        text.push_str("Sources\n");
+        for (number, source) in sources.listed() {
+            let _ = writeln!(text, "  [{number}] {source}");
+        }
+    }
+    text
+}
+
+fn key_text(text: &mut String, explained: &Explained, sources: &mut Sources) {
+    let Explained {
+        key,
+        references,
+        differences,
+        writing,
+    } = explained;
+    let _ = writeln!(text, "{key}\n");
+    for reference in references {
+        let spelt = match reference.key == *key {
+            true => String::new(),
+            false => format!(" (spelt {})", reference.key),
+        };
+        let _ = writeln!(text, "{}{spelt}", by(reference.vendor.as_deref()));
+        for Told {
+            fact,
+            value,
+            source,
+        } in &reference.facts
+        {
+            let number = sources.number(source);
+            let _ = writeln!(text, "  {fact:<14} {} [{number}]", words(fact, value));
+        }
+        text.push('\n');
+    }
+    if !differences.is_empty() {
+        text.push_str("Where they differ\n");
+        for Difference { fact, values } in differences {
+            let say = |Differing { vendor, value }: &Differing| {
+                format!("{} ({})", words(fact, value), by(vendor.as_deref()))
+            };
+            let values: Vec<String> = values.iter().map(say).collect();
+            let _ = writeln!(text, "  {fact:<14} {}", values.join(" · "));
+        }
+        text.push('\n');
+    }
+    if !writing.is_empty() {
+        text.push_str("Declared in a config\n");
+        for Writing { vendor, says } in writing {
+            let stations = vendor
+                .as_deref()
+                .map_or("any other station", |vendor| vendor);
+            let _ = writeln!(text, "  {stations:<17} {says}");
+        }
+        text.push('\n');
+    }
+}
+
+fn by(vendor: Option<&str>) -> &str {
+    vendor.unwrap_or("OCPP standard")
+}

@@ -1,0 +1,353 @@
+//! The product against a real API server: kubectl in, real stations, status out; and what is left when parts fail.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use stationkeeper_simulator::{Pace, Station, StationHandle, StationSettings};
+use stationkeeper_tests::{ApiServer, Launch, Operator, PythonStation, eventually, seconds, throughout};
+
+const LIMIT: Duration = seconds(30);
+
+/// A namespace of a server with the CRDs in it, and an operator that watches only that.
+struct Cluster<'a> {
+    server: &'a ApiServer,
+    namespace: String,
+}
+
+impl<'a> Cluster<'a> {
+    async fn on(server: &'a ApiServer, name: &str) -> Result<Self> {
+        let namespace = server.namespace(name).await?;
+        let crds = xtask::cargo::workspace().join("crds");
+        let apply = ["apply", "--server-side", "--filename", path(&crds)?];
+        server.kubectl(&apply).await?.success()?;
+        for kind in ["chargestations", "chargestationconfigs"] {
+            let crd = format!("crd/{kind}.stationkeeper.dev");
+            server.kubectl(&["wait", "--for=condition=Established", &crd]).await?.success()?;
+        }
+        Ok(Self { server, namespace })
+    }
+
+    fn launch(&self) -> Result<Launch> {
+        Ok(Launch::new()?.kubeconfig(self.server.kubeconfig()).arguments(self.arguments()))
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let own = ["--namespace", &self.namespace, "--own-namespace", &self.namespace];
+        let quick = ["--lease-duration=3s", "--renew-deadline=2s", "--retry-period=500ms"];
+        own.into_iter().chain(quick).map(str::to_owned).collect()
+    }
+
+    async fn operator(&self) -> Result<Operator> {
+        let mut operator = self.launch()?.start()?;
+        operator.wait_until_ready(LIMIT).await?;
+        Ok(operator)
+    }
+
+    async fn apply(&self, manifests: &str) -> Result<String> {
+        let apply = ["apply", "--server-side", "--namespace", &self.namespace, "--filename", "-"];
+        self.server.kubectl_with(&apply, manifests).await?.success()
+    }
+
+    async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        let mut all = vec!["--namespace", self.namespace.as_str()];
+        all.extend(arguments);
+        self.server.kubectl(&all).await?.success()
+    }
+
+    async fn wait(&self, condition: &str, object: &str) -> Result<String> {
+        let condition = format!("--for=condition={condition}");
+        self.kubectl(&["wait", &condition, object, "--timeout=30s"]).await
+    }
+
+    /// Writes of status that reached the server, of objects of this namespace.
+    fn status_writes(&self) -> Result<usize> {
+        let ours = |write: &stationkeeper_tests::Write| write.namespace == self.namespace && write.subresource == "status";
+        Ok(self.server.writes()?.iter().filter(|write| ours(write)).count())
+    }
+}
+
+fn path(path: &std::path::Path) -> Result<&str> {
+    path.to_str().context("a path is not text")
+}
+
+fn station(name: &str, identity: &str) -> String {
+    format!(
+        "{{apiVersion: stationkeeper.dev/v1alpha1, kind: ChargeStation, metadata: {{name: {name}, labels: {{site: harbour}}}}, \
+         spec: {{identity: {identity}, authentication: {{none: true}}}}}}\n---\n"
+    )
+}
+
+fn config(name: &str, settings: &[(&str, &str)]) -> String {
+    let settings: Vec<Value> = settings.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+    let object = json!({
+        "apiVersion": "stationkeeper.dev/v1alpha1", "kind": "ChargeStationConfig", "metadata": {"name": name},
+        "spec": {"stations": {"selector": {"matchLabels": {"site": "harbour"}}}, "mode": "Enforce", "settings": settings}
+    });
+    format!("{object}\n---\n")
+}
+
+fn simulated(operator: &Operator, identity: &str) -> StationHandle {
+    simulated_at(&format!("ws://{}/ocpp", operator.gateway()), identity)
+}
+
+fn simulated_at(url: &str, identity: &str) -> StationHandle {
+    let mut settings = StationSettings::new(url, identity);
+    settings.pace = Pace::QUICK;
+    Station::start(settings)
+}
+
+fn misdeeds(station: &StationHandle) -> Vec<String> {
+    station.with_stats(|stats| stats.violations.iter().map(|violation| format!("{violation:?}")).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_config_applied_with_kubectl_brings_a_station_into_sync_and_then_nothing_is_written() -> Result<()> {
+    let cluster = Cluster::on(ApiServer::shared().await?, "sync").await?;
+    let operator = cluster.operator().await?;
+    let settings = [("MeterValueSampleInterval", "900"), ("HeartbeatInterval", "3600"), ("LocalPreAuthorize", "true")];
+    cluster.apply(&(station("cp-1", "CP 1/ä") + &config("baseline", &settings))).await?;
+    let live = simulated(&operator, "CP 1/ä");
+
+    let said = cluster.wait("InSync", "csc/baseline").await?;
+    ensure!(said.contains("condition met"), "{said}");
+    cluster.wait("Ready", "csc/baseline").await?;
+    cluster.wait("InSync", "chst/cp-1").await?;
+    for (key, value) in settings {
+        ensure!(live.value(key).as_deref() == Some(value), "{key}: {:?}", live.value(key));
+    }
+    let misdeeds = misdeeds(&live);
+    ensure!(misdeeds.is_empty(), "{misdeeds:?}");
+
+    // A fleet at rest: no status write and no call, counted by the server and by the station.
+    let summed = eventually(LIMIT, async || {
+        let object: Value = serde_json::from_str(&cluster.kubectl(&["get", "csc/baseline", "-o", "json"]).await?)?;
+        ensure!(object["status"]["stations"]["inSync"] == 1, "{}", object["status"]);
+        Ok(object)
+    })
+    .await?;
+    ensure!(summed["status"]["stations"]["total"] == 1, "{summed}");
+    let (writes, calls) = (cluster.status_writes()?, live.with_stats(|stats| stats.calls_in_all()));
+    throughout(seconds(8), async || {
+        ensure!(cluster.status_writes()? == writes, "a status was written at rest");
+        ensure!(live.with_stats(|stats| stats.calls_in_all()) == calls, "the station was called at rest");
+        Ok(())
+    })
+    .await?;
+
+    let wide = cluster.kubectl(&["get", "csc,chst", "-o", "wide"]).await?;
+    ensure!(wide.contains("baseline") && wide.contains("CP 1/ä"), "{wide}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_station_with_forty_keys_at_rest_stays_small() -> Result<()> {
+    let cluster = Cluster::on(ApiServer::shared().await?, "small").await?;
+    let operator = cluster.operator().await?;
+    let live = simulated(&operator, "CP-40");
+    cluster.apply(&station("cp-40", "CP-40")).await?;
+    ensure!(live.wait_until(LIMIT, |stats| stats.connected).await, "{:?}", live.stats());
+    // Whatever the station has is what is declared: forty keys, all in sync, nothing written.
+    let keys = live.keys();
+    let settings: Vec<(String, String)> = keys
+        .iter()
+        .filter_map(|(key, state)| Some((key.clone(), state.effective.clone()?)))
+        .filter(|(_, value)| !value.is_empty())
+        .filter(|(key, _)| !["AuthorizationKey", "SecurityProfile"].contains(&key.as_str()))
+        .take(40)
+        .collect();
+    ensure!(settings.len() == 40, "the simulated station has {} keys with values", settings.len());
+    let pairs: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    cluster.apply(&config("as-it-is", &pairs)).await?;
+    let object = eventually(LIMIT, async || {
+        let text = cluster.kubectl(&["get", "chst/cp-40", "-o", "json", "--show-managed-fields"]).await?;
+        let object: Value = serde_json::from_str(&text)?;
+        ensure!(object["status"]["keys"]["inSync"] == 40, "{}", object["status"]);
+        Ok(object)
+    })
+    .await?;
+    let managed: usize = object["metadata"]["managedFields"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry["subresource"] == "status")
+        .map(|entry| entry.to_string().len())
+        .sum();
+    let size = object["status"].to_string().len() + managed;
+    ensure!(size <= 2048, "status and its managedFields take {size} bytes: {}", object["status"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stations_by_others_converge_and_are_told_truthfully() -> Result<()> {
+    let cluster = Cluster::on(ApiServer::shared().await?, "python").await?;
+    let operator = cluster.operator().await?;
+    let settings =
+        [("MeterValueSampleInterval", "900"), ("ClockAlignedDataInterval", "60"), ("NumberOfConnectors", "2"), ("BlinkRepeat", "3")];
+    cluster.apply(&(station("py-1", "PY1") + &config("baseline", &settings))).await?;
+    let mut live = PythonStation::start(
+        &operator.station_url("PY1"),
+        &json!({"keys": {
+            "MeterValueSampleInterval": {"value": "60"},
+            "ClockAlignedDataInterval": {"value": "0", "reboot": true},
+            "NumberOfConnectors": {"value": "1", "readonly": true},
+            "HeartbeatInterval": {"value": "300"},
+        }}),
+    )?;
+    for (key, state) in [
+        ("MeterValueSampleInterval", "InSync"),
+        ("ClockAlignedDataInterval", "ResetPending"),
+        ("NumberOfConnectors", "ReadOnlyMismatch"),
+        ("BlinkRepeat", "NotSupported"),
+    ] {
+        operator.wait_for_state("PY1", key, state, LIMIT).await?;
+    }
+    let pending = cluster.kubectl(&["get", "chst/py-1", "-o", "jsonpath={.status.pendingReset.keys}"]).await?;
+    ensure!(pending.contains("ClockAlignedDataInterval"), "{pending}");
+    live.boot()?;
+    operator.wait_for_state("PY1", "ClockAlignedDataInterval", "InSync", LIMIT).await?;
+    live.change("MeterValueSampleInterval", "61")?;
+    cluster
+        .kubectl(&["annotate", "chst/py-1", "reconcile.fluxcd.io/requestedAt=now"])
+        .await?;
+    eventually(LIMIT, async || {
+        let written = live.calls("ChangeConfiguration")?;
+        let again = written.iter().filter(|call| call["payload"]["key"] == "MeterValueSampleInterval").count();
+        ensure!(again == 2, "{written:?}");
+        Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_killed_in_the_middle_writes_nothing_twice() -> Result<()> {
+    let cluster = Cluster::on(ApiServer::shared().await?, "kill").await?;
+    let mut operator = cluster.operator().await?;
+    let settings = [
+        ("MeterValueSampleInterval", "901"),
+        ("ClockAlignedDataInterval", "902"),
+        ("ConnectionTimeOut", "93"),
+        ("HeartbeatInterval", "904"),
+        ("ResetRetries", "5"),
+        ("TransactionMessageAttempts", "6"),
+    ];
+    let live = simulated(&operator, "CP-KILL");
+    live.set_fault("slow:150".parse()?);
+    cluster.apply(&(station("cp-kill", "CP-KILL") + &config("baseline", &settings))).await?;
+    ensure!(live.wait_until(LIMIT, |stats| stats.writes.len() >= 2).await, "{:?}", live.stats());
+    operator.restart()?;
+    operator.wait_until_ready(LIMIT).await?;
+    cluster.wait("InSync", "csc/baseline").await?;
+    let misdeeds = misdeeds(&live);
+    ensure!(misdeeds.is_empty(), "{misdeeds:?}");
+    for (key, value) in settings {
+        let written = live.with_stats(|stats| stats.written(key).iter().map(ToString::to_string).collect::<Vec<_>>());
+        ensure!(written == [value], "{key} was written {written:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_restarts_and_forgets_changes_nothing_for_stations() -> Result<()> {
+    let mut server = ApiServer::own().await?;
+    let namespace = Cluster::on(&server, "history").await?.namespace;
+    let arguments = Cluster { server: &server, namespace: namespace.clone() }.arguments();
+    let mut operator = Launch::new()?.kubeconfig(server.kubeconfig()).arguments(
+        // The Lease must outlive the server's absence: this is about the watches.
+        arguments.into_iter().filter(|argument| !argument.starts_with("--lease") && !argument.starts_with("--renew")),
+    );
+    operator = operator.arguments(["--lease-duration=120s", "--renew-deadline=100s"]);
+    let mut operator = operator.start()?;
+    operator.wait_until_ready(LIMIT).await?;
+    let live = simulated(&operator, "CP-HIST");
+    {
+        let cluster = Cluster { server: &server, namespace: namespace.clone() };
+        cluster.apply(&(station("cp-hist", "CP-HIST") + &config("baseline", &[("HeartbeatInterval", "600")]))).await?;
+        cluster.wait("InSync", "csc/baseline").await?;
+    }
+    let connects = live.with_stats(|stats| stats.connects);
+    server.lose_history().await?;
+    let cluster = Cluster { server: &server, namespace };
+    cluster.apply(&config("baseline", &[("HeartbeatInterval", "601")])).await?;
+    operator.wait_for_state("CP-HIST", "HeartbeatInterval", "InSync", seconds(60)).await?;
+    ensure!(live.wait_until_key(seconds(60), "HeartbeatInterval", "601").await, "{:?}", live.value("HeartbeatInterval"));
+    ensure!(live.with_stats(|stats| stats.connects) == connects, "the station had to reconnect");
+    ensure!(operator.running()?, "the operator ended");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_sent_that_could_not_be_recorded_first() -> Result<()> {
+    let server = ApiServer::shared().await?;
+    let cluster = Cluster::on(server, "away").await?;
+    let (link, kubeconfig): (_, PathBuf) = server.link().await?;
+    let long = ["--namespace", &cluster.namespace, "--own-namespace", &cluster.namespace]
+        .into_iter()
+        .chain(["--lease-duration=120s", "--renew-deadline=100s", "--resync=1s"]);
+    let mut operator = Launch::new()?.kubeconfig(kubeconfig).arguments(long).start()?;
+    operator.wait_until_ready(LIMIT).await?;
+    let live = simulated(&operator, "CP-AWAY");
+    cluster.apply(&(station("cp-away", "CP-AWAY") + &config("baseline", &[("HeartbeatInterval", "600")]))).await?;
+    cluster.wait("InSync", "csc/baseline").await?;
+    let writes = live.with_stats(|stats| stats.writes.len());
+
+    link.set(stationkeeper_tests::link::Passage::Closed);
+    let reads = live.with_stats(|stats| stats.answered.get("GetConfiguration").copied().unwrap_or(0));
+    live.set_key("HeartbeatInterval", "1");
+    // Drift is seen (it is read again), and not mended: the intent cannot be written down.
+    ensure!(
+        live.wait_until(LIMIT, |stats| {
+            stats.answered.get("GetConfiguration").copied().unwrap_or(0) > reads + 1
+        })
+        .await,
+        "it was not read again: {:?}",
+        live.stats()
+    );
+    ensure!(live.with_stats(|stats| stats.writes.len()) == writes, "a write that was not recorded");
+
+    link.set(stationkeeper_tests::link::Passage::Open);
+    ensure!(live.wait_until_key(seconds(60), "HeartbeatInterval", "600").await, "{:?}", operator.logs());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_objects_with_one_identity_are_both_refused_until_one_is_gone() -> Result<()> {
+    let cluster = Cluster::on(ApiServer::shared().await?, "twins").await?;
+    let operator = cluster.operator().await?;
+    cluster.apply(&(station("twin-a", "TWIN") + &station("twin-b", "TWIN"))).await?;
+    for name in ["chst/twin-a", "chst/twin-b"] {
+        cluster.wait("Stalled", name).await?;
+        let reason = ["get", name, "-o", "jsonpath={.status.conditions[?(@.type==\"Stalled\")].reason}"];
+        ensure!(cluster.kubectl(&reason).await? == "DuplicateIdentity");
+    }
+    let live = simulated(&operator, "TWIN");
+    ensure!(live.wait_until(LIMIT, |stats| stats.refused > 0).await, "{:?}", live.stats());
+    cluster.kubectl(&["delete", "chst/twin-b"]).await?;
+    ensure!(live.wait_until(LIMIT, |stats| stats.connected).await, "{:?}", live.stats());
+    cluster.wait("Ready", "chst/twin-a").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_brake_in_a_config_map_stops_writes_at_once_and_lets_them_go_on() -> Result<()> {
+    let cluster = Cluster::on(ApiServer::shared().await?, "brake").await?;
+    let brake = |position: &str| {
+        format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: stationkeeper-brake}}, data: {{brake: {position}}}}}")
+    };
+    cluster.apply(&brake("Report")).await?;
+    let operator = cluster.operator().await?;
+    let live = simulated(&operator, "CP-BRAKE");
+    cluster.apply(&(station("cp-brake", "CP-BRAKE") + &config("baseline", &[("HeartbeatInterval", "600")]))).await?;
+    eventually(LIMIT, async || {
+        let row = operator.key("CP-BRAKE", "HeartbeatInterval").await?;
+        ensure!(row["observed"].is_string() && row["state"] != "InSync", "{row}");
+        Ok(())
+    })
+    .await?;
+    ensure!(live.with_stats(|stats| stats.writes.is_empty()), "written with the brake on");
+    cluster.apply(&brake("\"Off\"")).await?;
+    operator.wait_for_state("CP-BRAKE", "HeartbeatInterval", "InSync", LIMIT).await?;
+    Ok(())
+}

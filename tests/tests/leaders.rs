@@ -1,0 +1,197 @@
+//! Two real processes and one Lease: whatever happens to the leader, the other takes over, stations come back, and
+//! nothing is written twice or by both.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
+use stationkeeper_simulator::{Pace, Station, StationHandle, StationSettings};
+use stationkeeper_tests::link::Passage;
+use stationkeeper_tests::{ApiServer, Launch, Operator, Signal, eventually, seconds};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+const LIMIT: Duration = seconds(40);
+
+/// Stands in for the Service that follows the leader: one address for stations, led wherever the test says.
+struct Service {
+    address: SocketAddr,
+    target: Arc<Mutex<SocketAddr>>,
+    _tasks: JoinSet<()>,
+}
+
+impl Service {
+    async fn to(target: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let target = Arc::new(Mutex::new(target));
+        let leads = Arc::clone(&target);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((mut station, _)) = listener.accept().await {
+                let to = *leads.lock().unwrap();
+                connections.spawn(async move {
+                    if let Ok(mut gateway) = TcpStream::connect(to).await {
+                        // Either side may go at any time; the other one sees it.
+                        let _ = tokio::io::copy_bidirectional(&mut station, &mut gateway).await;
+                    }
+                });
+            }
+        });
+        Ok(Self { address, target, _tasks: tasks })
+    }
+
+    fn lead_to(&self, target: SocketAddr) {
+        *self.target.lock().unwrap() = target;
+    }
+}
+
+/// A leader, a standby, a station, and all of it at rest.
+struct Scene {
+    server: &'static ApiServer,
+    namespace: String,
+    leader: Operator,
+    standby: Operator,
+    service: Service,
+    station: StationHandle,
+}
+
+impl Scene {
+    async fn set(name: &str, kubeconfig_of_leader: Option<std::path::PathBuf>) -> Result<Self> {
+        let server = ApiServer::shared().await?;
+        let namespace = server.namespace(name).await?;
+        let crds = xtask::cargo::workspace().join("crds");
+        let crds = crds.to_str().context("a path is not text")?;
+        server.kubectl(&["apply", "--server-side", "--filename", crds]).await?.success()?;
+        for kind in ["chargestations", "chargestationconfigs"] {
+            let crd = format!("crd/{kind}.stationkeeper.dev");
+            server.kubectl(&["wait", "--for=condition=Established", &crd]).await?.success()?;
+        }
+        let launch = |kubeconfig| -> Result<Operator> {
+            Launch::new()?
+                .kubeconfig(kubeconfig)
+                .arguments(["--namespace", &namespace, "--own-namespace", &namespace])
+                .arguments(["--lease-duration=4s", "--renew-deadline=3s", "--retry-period=500ms"])
+                .start()
+        };
+        let mut leader = launch(kubeconfig_of_leader.unwrap_or_else(|| server.kubeconfig()))?;
+        leader.wait_until_ready(LIMIT).await?;
+        leader.wait_for_log("leading", LIMIT).await?;
+        let mut standby = launch(server.kubeconfig())?;
+        standby.wait_until_ready(LIMIT).await?;
+        let service = Service::to(leader.gateway()).await?;
+        let mut settings = StationSettings::new(format!("ws://{}/ocpp", service.address), "CP-LEAD");
+        settings.pace = Pace { reconnect_longest: Duration::from_millis(500), ..Pace::QUICK };
+        let station = Station::start(settings);
+        let scene = Self { server, namespace, leader, standby, service, station };
+        let object = json!({
+            "apiVersion": "stationkeeper.dev/v1alpha1", "kind": "ChargeStation", "metadata": {"name": "cp-lead"},
+            "spec": {"identity": "CP-LEAD", "authentication": {"none": true}}
+        });
+        scene.apply(&object.to_string()).await?;
+        scene.declare("600").await?;
+        ensure!(scene.station.wait_until_key(LIMIT, "HeartbeatInterval", "600").await, "{:?}", scene.leader.logs());
+        let wait = ["wait", "--namespace", &scene.namespace, "--for=condition=InSync", "chst/cp-lead", "--timeout=30s"];
+        scene.server.kubectl(&wait).await?.success()?;
+        Ok(scene)
+    }
+
+    async fn apply(&self, manifest: &str) -> Result<()> {
+        let apply = ["apply", "--server-side", "--namespace", &self.namespace, "--filename", "-"];
+        self.server.kubectl_with(&apply, manifest).await?.success()?;
+        Ok(())
+    }
+
+    async fn declare(&self, heartbeat: &str) -> Result<()> {
+        let object = json!({
+            "apiVersion": "stationkeeper.dev/v1alpha1", "kind": "ChargeStationConfig", "metadata": {"name": "baseline"},
+            "spec": {
+                "stations": {"names": ["cp-lead"]}, "mode": "Enforce",
+                "settings": [{"key": "HeartbeatInterval", "value": heartbeat}]
+            }
+        });
+        self.apply(&object.to_string()).await
+    }
+
+    /// The standby has taken over: it leads, the station is with it, and it alone writes what is declared now, once.
+    async fn taken_over(&mut self) -> Result<()> {
+        self.standby.wait_for_log("leading", LIMIT).await?;
+        self.service.lead_to(self.standby.gateway());
+        // What a Service does with the connections to a Pod that is gone.
+        self.station.drop_line();
+        self.station.reconnect();
+        self.declare("601").await?;
+        ensure!(
+            self.station.wait_until_key(LIMIT, "HeartbeatInterval", "601").await,
+            "{:?} {:?}",
+            self.station.stats(),
+            self.standby.logs()
+        );
+        self.standby.wait_for_state("CP-LEAD", "HeartbeatInterval", "InSync", LIMIT).await?;
+        let written: Vec<String> = self
+            .station
+            .with_stats(|stats| stats.written("HeartbeatInterval").iter().map(ToString::to_string).collect());
+        ensure!(written == ["600", "601"], "{written:?}");
+        let misdeeds = self.station.with_stats(|stats| stats.violations.len());
+        ensure!(misdeeds == 0, "{:?}", self.station.stats().violations);
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_killed_is_replaced() -> Result<()> {
+    let mut scene = Scene::set("killed", None).await?;
+    scene.leader.kill()?;
+    scene.taken_over().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_stands_still_is_replaced_and_ends_when_it_wakes() -> Result<()> {
+    let mut scene = Scene::set("paused", None).await?;
+    scene.leader.signal(Signal::Stop)?;
+    scene.taken_over().await?;
+    let before = scene.station.with_stats(|stats| stats.calls_in_all());
+    scene.leader.signal(Signal::Continue)?;
+    let ended = scene.leader.exit(LIMIT).await?;
+    ensure!(!ended.success(), "{ended:?}");
+    ensure!(scene.station.with_stats(|stats| stats.calls_in_all()) == before, "the old leader called the station");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_cut_off_steps_down_before_it_is_replaced() -> Result<()> {
+    let (link, kubeconfig) = ApiServer::shared().await?.link().await?;
+    let mut scene = Scene::set("cut", Some(kubeconfig)).await?;
+    link.set(Passage::Silent);
+    let ended = scene.leader.exit(LIMIT).await?;
+    ensure!(!ended.success(), "{ended:?}");
+    scene.taken_over().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_asked_to_end_hands_over_within_ten_seconds() -> Result<()> {
+    let mut scene = Scene::set("handover", None).await?;
+    let ended = scene.leader.terminate(seconds(10)).await?;
+    ensure!(ended.success(), "{ended:?} {:?}", scene.leader.logs());
+    ensure!(scene.station.wait_until(LIMIT, |stats| stats.disconnects > 0).await, "the socket was not closed");
+    scene.taken_over().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_is_ready_and_admits_no_station() -> Result<()> {
+    let scene = Scene::set("standby", None).await?;
+    ensure!(scene.standby.get("/readyz").await?.status == 200);
+    let mut settings = StationSettings::new(format!("ws://{}/ocpp", scene.standby.gateway()), "CP-LEAD");
+    settings.pace = Pace::QUICK;
+    let stranger = Station::start(settings);
+    let refused = eventually(LIMIT, async || {
+        let stats = stranger.stats();
+        stats.last_refusal.with_context(|| format!("{:?}", stats.connects))
+    })
+    .await?;
+    ensure!(refused.contains("503"), "{refused}");
+    Ok(())
+}
