@@ -41,7 +41,7 @@ pub enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Runs the operator: against a cluster, or with --manifests on a folder of YAML files.
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Shows stations and configs of a state directory, in the columns that `kubectl get` shows.
     Status(status::StatusArgs),
     /// Shows a fleet of simulated stations converge, wait for a Reset and drift: the product itself, over real sockets.
@@ -59,7 +59,7 @@ pub enum Verb {
 /// Runs the verb.
 pub async fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
-        Verb::Run(args) => run::run(args).await,
+        Verb::Run(args) => run::run(*args).await,
         Verb::Status(args) => status::status(args).await,
         Verb::Demo(args) => demo::demo(args).await,
         Verb::Simulate(args) => simulate::simulate(args).await,

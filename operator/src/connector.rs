@@ -126,6 +126,10 @@ pub trait Connector: Send + Sync + 'static {
     /// inherits it. Does nothing for a station that this process has seen.
     fn remember(&self, identity: &Identity, device: &Device, firmware: Option<&str>, registration: Option<&str>);
 
+    /// Tells how many connectors the station has, once that was read, so that it counts as idle only if each of them was
+    /// heard of. A connector that knows nothing of connectors ignores it.
+    fn announce_connectors(&self, identity: &Identity, count: u32);
+
     /// Closes the station's connection, if there is one: its object is gone or refused, or its credentials changed.
     fn disconnect(&self, identity: &Identity);
 

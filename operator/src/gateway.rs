@@ -219,14 +219,6 @@ impl Gateway {
             .filter(|station| station.is_connected())
             .count()
     }
-
-    /// Tells how many connectors a station has (NumberOfConnectors), so that it counts as idle only if each of them was
-    /// heard of.
-    pub fn announce_connectors(&self, identity: &Identity, count: u32) {
-        if let Some(station) = self.shared.station(identity) {
-            station.announce_connectors(count);
-        }
-    }
 }
 
 impl Shared {
@@ -356,6 +348,12 @@ impl Connector for Gateway {
         self.shared
             .station_or_new(identity)
             .remember(device, firmware, registration);
+    }
+
+    fn announce_connectors(&self, identity: &Identity, count: u32) {
+        if let Some(station) = self.shared.station(identity) {
+            station.announce_connectors(count);
+        }
     }
 
     fn disconnect(&self, identity: &Identity) {

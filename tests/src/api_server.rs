@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{GetParams, ObjectMeta, PostParams};
+use kube::api::{ListParams, ObjectMeta, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use serde_json::{Value, json};
@@ -247,7 +247,7 @@ impl ApiServer {
                 }
             }
             let client = client_from(&kubeconfig).await?;
-            let request = kube::core::Request::new("/readyz").get("", &GetParams::default())?;
+            let request = kube::core::Request::new("/readyz").list(&ListParams::default())?;
             client.request_text(request).await?;
             Ok(None)
         });

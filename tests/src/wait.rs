@@ -67,7 +67,7 @@ mod tests {
         })
         .await;
         let told = format!("{:#}", result.unwrap_err());
-        assert_eq!(told, "not within 1s; last seen: look 40");
+        assert_eq!(told, format!("not within 1s; last seen: look {looks}"));
     }
 
     #[tokio::test(start_paused = true)]

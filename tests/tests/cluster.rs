@@ -294,14 +294,11 @@ async fn nothing_is_sent_that_could_not_be_recorded_first() -> Result<()> {
     let writes = live.with_stats(|stats| stats.writes.len());
 
     link.set(stationkeeper_tests::link::Passage::Closed);
-    let reads = live.with_stats(|stats| stats.answered.get("GetConfiguration").copied().unwrap_or(0));
+    let reads = live.with_stats(|stats| stats.calls_of("GetConfiguration"));
     live.set_key("HeartbeatInterval", "1");
     // Drift is seen (it is read again), and not mended: the intent cannot be written down.
     ensure!(
-        live.wait_until(LIMIT, |stats| {
-            stats.answered.get("GetConfiguration").copied().unwrap_or(0) > reads + 1
-        })
-        .await,
+        live.wait_until(LIMIT, |stats| stats.calls_of("GetConfiguration") > reads + 1).await,
         "it was not read again: {:?}",
         live.stats()
     );

@@ -10,8 +10,10 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use stationkeeper_core::catalogue::{Access, Catalogue, Definition, StationCatalogue, ValueType};
-use stationkeeper_core::layer::{Layer, Mode, Setting, SettingValue, Standing, WhenRemoved};
+use stationkeeper_core::catalogue::{Catalogue, StationCatalogue};
+use stationkeeper_core::layer::{
+    Consent, Layer, Mode, Setting, SettingValue, Standing, WhenRemoved,
+};
 use stationkeeper_core::memory::Memory;
 use stationkeeper_core::observed::{Observed, Reading};
 use stationkeeper_core::plan::plan;
@@ -29,8 +31,14 @@ const VENDOR: &str = "Amina";
 const BATCH: u32 = 50;
 
 fn main() {
-    let rounds: u32 = std::env::args().nth(1).and_then(|rounds| rounds.parse().ok()).unwrap_or(20_000);
-    let device = Device { vendor: Some(VENDOR.to_owned()), ..Device::default() };
+    let rounds: u32 = std::env::args()
+        .nth(1)
+        .and_then(|rounds| rounds.parse().ok())
+        .unwrap_or(20_000);
+    let device = Device {
+        vendor: Some(VENDOR.to_owned()),
+        ..Device::default()
+    };
     let catalogue = Catalogue::built_in().for_station(&device, None);
     let station = station(device);
     let keys = keys(&catalogue, &station);
@@ -78,20 +86,51 @@ fn measure(
     let policy = Policy::default();
     let resolved = resolve(layers, catalogue);
     let desired = validate(&resolved, catalogue, station, observed);
-    let memory = plan(&desired, observed, &Memory::default(), station, &policy, Timestamp::UNIX_EPOCH).memory;
-    let planned = plan(&desired, observed, &memory, station, &policy, Timestamp::UNIX_EPOCH);
+    let memory = plan(
+        &desired,
+        observed,
+        &Memory::default(),
+        station,
+        &policy,
+        Timestamp::UNIX_EPOCH,
+    )
+    .memory;
+    let planned = plan(
+        &desired,
+        observed,
+        &memory,
+        station,
+        &policy,
+        Timestamp::UNIX_EPOCH,
+    );
     assert_eq!(planned.keys.len(), KEYS, "every key is planned");
     let whole = || {
         let resolved = resolve(layers, catalogue);
         let desired = validate(&resolved, catalogue, station, observed);
-        black_box(plan(&desired, observed, &memory, station, &policy, Timestamp::UNIX_EPOCH));
+        black_box(plan(
+            &desired,
+            observed,
+            &memory,
+            station,
+            &policy,
+            Timestamp::UNIX_EPOCH,
+        ));
     };
     Measured {
         total: micros(rounds, whole),
         resolve: micros(rounds, || drop(black_box(resolve(layers, catalogue)))),
-        validate: micros(rounds, || drop(black_box(validate(&resolved, catalogue, station, observed)))),
+        validate: micros(rounds, || {
+            drop(black_box(validate(&resolved, catalogue, station, observed)))
+        }),
         plan: micros(rounds, || {
-            drop(black_box(plan(&desired, observed, &memory, station, &policy, Timestamp::UNIX_EPOCH)));
+            drop(black_box(plan(
+                &desired,
+                observed,
+                &memory,
+                station,
+                &policy,
+                Timestamp::UNIX_EPOCH,
+            )));
         }),
         changes: planned.changes.len(),
     }
@@ -110,31 +149,58 @@ fn micros(rounds: u32, mut step: impl FnMut()) -> f64 {
     (best * 100.0).round() / 100.0
 }
 
-/// Keys of the catalogue that need no consent, with a value that suits them and breaks no rule.
+/// Values to be tried on a key, until one is right for it.
+const VALUES: [&str; 8] = [
+    "true",
+    "30",
+    "900",
+    "0",
+    "text",
+    "Energy.Active.Import.Register",
+    "0.RST",
+    "wss://csms",
+];
+
+/// Readable keys of the catalogue, with a value that suits them and breaks no rule.
 fn keys(catalogue: &StationCatalogue, station: &StationFacts) -> BTreeMap<Key, &'static str> {
-    let value = |definition: &Definition| match definition.value_type()? {
-        ValueType::Boolean => Some("true"),
-        ValueType::Integer | ValueType::Decimal => Some("30"),
-        ValueType::String => Some("text"),
-        ValueType::List | ValueType::Enum | ValueType::Url | ValueType::Secret => None,
-    };
-    let usable = |key: &Key, value: &'static str| {
+    let suits = |key: &Key, value: &'static str| {
         let layers = [layer("one", 0, [(key, &value)].into_iter())];
-        let desired = validate(&resolve(&layers, catalogue), catalogue, station, &Observed::default());
-        desired.findings.is_empty() && desired.settings.values().all(|setting| setting.barrier.is_none())
+        let desired = validate(
+            &resolve(&layers, catalogue),
+            catalogue,
+            station,
+            &Observed::default(),
+        );
+        desired.findings.is_empty()
+            && desired
+                .settings
+                .values()
+                .all(|setting| setting.barrier.is_none())
     };
     catalogue
         .definitions()
-        .filter(|definition| definition.access() != Some(Access::ReadOnly))
-        .filter_map(|definition| Some((definition.key.clone()?, value(definition)?)))
-        .filter(|(key, value)| usable(key, value))
+        .filter(|definition| definition.is_readable())
+        .filter_map(|definition| definition.key.clone())
+        .filter_map(|key| {
+            VALUES
+                .into_iter()
+                .find(|value| suits(&key, value))
+                .map(|value| (key, value))
+        })
         .take(KEYS)
         .collect()
 }
 
-fn layer<'a>(name: &str, priority: i32, keys: impl Iterator<Item = (&'a Key, &'a &'static str)>) -> Layer {
+fn layer<'a>(
+    name: &str,
+    priority: i32,
+    keys: impl Iterator<Item = (&'a Key, &'a &'static str)>,
+) -> Layer {
     Layer {
-        config: ConfigRef { namespace: "north".to_owned(), name: name.to_owned() },
+        config: ConfigRef {
+            namespace: "north".to_owned(),
+            name: name.to_owned(),
+        },
         generation: 3,
         priority,
         standing: Standing::Active,
@@ -146,7 +212,7 @@ fn layer<'a>(name: &str, priority: i32, keys: impl Iterator<Item = (&'a Key, &'a
                 mode: None,
             })
             .collect(),
-        consent: [].into(),
+        consent: [Consent::Unknown, Consent::OwnedElsewhere].into(),
         when_removed: WhenRemoved::Retain,
     }
 }
@@ -157,16 +223,33 @@ fn observed(keys: &BTreeMap<Key, &'static str>, every: usize) -> Observed {
         let shown = match *value {
             value if (number + 1) % every != 0 => value,
             "true" => "false",
+            "text" => "other",
             _ => "31",
         };
-        (key.clone(), Reading::Known { spelling: key.clone(), value: Some(shown.to_owned()), readonly: Some(false) })
+        (
+            key.clone(),
+            Reading::Known {
+                spelling: key.clone(),
+                value: Some(shown.to_owned()),
+                readonly: None,
+            },
+        )
     });
-    Observed { readings: readings.collect(), at_event: 0 }
+    Observed {
+        readings: readings.collect(),
+        at_event: 0,
+    }
 }
 
 fn station(device: Device) -> StationFacts {
-    let profiles =
-        ["core", "firmwaremanagement", "localauthlistmanagement", "reservation", "smartcharging", "remotetrigger"];
+    let profiles = [
+        "core",
+        "firmwaremanagement",
+        "localauthlistmanagement",
+        "reservation",
+        "smartcharging",
+        "remotetrigger",
+    ];
     StationFacts {
         namespace: "north".to_owned(),
         name: "cp-1".to_owned(),
@@ -179,6 +262,12 @@ fn station(device: Device) -> StationFacts {
         authenticated: true,
         activity: Activity::Idle,
         busy_with_firmware: false,
-        capabilities: Capabilities { read: true, write: true, reset: false, boot_events: true, transaction_state: true },
+        capabilities: Capabilities {
+            read: true,
+            write: true,
+            reset: false,
+            boot_events: true,
+            transaction_state: true,
+        },
     }
 }

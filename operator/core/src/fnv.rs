@@ -25,7 +25,8 @@ impl Fnv {
         let mut last = [0; 8];
         last[..rest.len()].copy_from_slice(rest);
         // With the length, so that "ab" + "c" and "a" + "bc" differ.
-        self.number(u64::from_le_bytes(last)).number(text.len() as u64)
+        self.number(u64::from_le_bytes(last))
+            .number(text.len() as u64)
     }
 
     /// Takes a number in.
@@ -44,6 +45,35 @@ impl Fnv {
     pub(crate) fn folded(self) -> u32 {
         let [a, b, c, d, e, f, g, h] = self.finish().to_le_bytes();
         u32::from_le_bytes([a ^ e, b ^ f, c ^ g, d ^ h])
+    }
+}
+
+/// For maps that are asked by name and never listed: no flooding is to be feared from names of a catalogue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NameHasher(Fnv);
+
+impl Default for NameHasher {
+    fn default() -> Self {
+        Self(Fnv::new())
+    }
+}
+
+impl std::hash::Hasher for NameHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.0.number(u64::from_le_bytes(*word));
+        }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.0.number(u64::from_le_bytes(last));
+    }
+
+    // The mark that `str` sets at its end; lengths are told apart by comparing.
+    fn write_u8(&mut self, _: u8) {}
+
+    fn finish(&self) -> u64 {
+        self.0.finish()
     }
 }
 
@@ -70,7 +100,9 @@ mod tests {
 
     #[test]
     fn numbers_that_follow_one_another_spread() {
-        let hashes: BTreeSet<u32> = (0..10_000).map(|number| of(&["Key", &number.to_string()]).folded()).collect();
+        let hashes: BTreeSet<u32> = (0..10_000)
+            .map(|number| of(&["Key", &number.to_string()]).folded())
+            .collect();
         assert!(hashes.len() > 9_998, "{}", hashes.len());
     }
 }

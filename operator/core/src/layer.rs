@@ -59,7 +59,20 @@ pub enum HeldLayer {
 }
 
 /// What may be done about differences.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 pub enum Mode {
     /// Tell them. Nothing is written.
     #[default]
@@ -100,7 +113,9 @@ pub enum SettingValue {
 
 /// What a config may consent to: the hazard classes that are written only with consent, and writing a
 /// connection-critical key where no fallback is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub enum Consent {
     /// Keys that can cut the link: URL, APN, security, network.
     ConnectionCritical,

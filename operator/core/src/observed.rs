@@ -57,3 +57,21 @@ impl Reading {
         }
     }
 }
+
+impl Observed {
+    /// The readings of these keys, one for each. The keys are sorted, as the readings are, so that both are walked
+    /// along once instead of searched many times.
+    pub(crate) fn along<'a, 'k>(
+        &'a self,
+        keys: impl Iterator<Item = &'k Key>,
+    ) -> Vec<Option<&'a Reading>> {
+        let mut readings = self.readings.iter().peekable();
+        keys.map(|key| {
+            while readings.next_if(|(read, _)| *read < key).is_some() {}
+            readings
+                .next_if(|(read, _)| *read == key)
+                .map(|(_, reading)| reading)
+        })
+        .collect()
+    }
+}

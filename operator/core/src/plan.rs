@@ -173,7 +173,16 @@ pub fn plan(
     let cases: Vec<Case<'_>> = desired
         .settings
         .values()
-        .map(|setting| Case::new(setting, after.keys.get(&setting.key), &after, &ground))
+        .zip(ground.last_readings())
+        .map(|(setting, reading)| {
+            Case::new(
+                setting,
+                reading,
+                after.keys.get(&setting.key),
+                &after,
+                &ground,
+            )
+        })
         .collect();
     let rulings: Vec<Ruling> = cases.iter().map(table::judge).collect();
     let mut read = reading::missing(&ground, desired, &cases);

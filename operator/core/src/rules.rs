@@ -56,8 +56,13 @@ pub fn check_rules<'a>(
     catalogue: &StationCatalogue,
     identity: Option<&str>,
 ) -> Vec<Finding> {
+    let declared = values
+        .iter()
+        .filter_map(|(key, value)| Some((key, *value, catalogue.find(key)?)))
+        .collect();
     let situation = Situation {
         values,
+        declared,
         observed: &observed,
         catalogue,
         identity,
@@ -91,6 +96,8 @@ pub fn companions(values: &BTreeMap<Key, &str>, catalogue: &StationCatalogue) ->
 /// All that a rule may look at.
 struct Situation<'s, 'o: 's> {
     values: &'s BTreeMap<Key, &'s str>,
+    /// The declared keys that the catalogue knows, looked up once for all rules.
+    declared: Vec<(&'s Key, &'s str, &'s Definition)>,
     observed: &'s (dyn Fn(&Key) -> Option<&'o str> + 's),
     catalogue: &'s StationCatalogue,
     identity: Option<&'s str>,
@@ -99,11 +106,10 @@ struct Situation<'s, 'o: 's> {
 impl<'s, 'o: 's> Situation<'s, 'o> {
     /// The desired value, if the key is declared.
     fn desired(&self, name: &str) -> Option<&'s str> {
-        let canonical = self
-            .catalogue
-            .known_name(name)
-            .map_or(name, |key| key.as_str());
-        self.values.get(canonical).copied()
+        match self.catalogue.known_name(name) {
+            Some(key) => self.values.get(key).copied(),
+            None => self.values.get(&Key::new(name)).copied(),
+        }
     }
 
     /// What the station will hold: the desired value, else what it was seen to hold.
@@ -148,10 +154,7 @@ impl<'s, 'o: 's> Situation<'s, 'o> {
 
     /// The declared keys that the catalogue knows, with their values.
     fn declared(&self) -> impl Iterator<Item = (&'s Key, &'s str, &'s Definition)> {
-        let catalogue = self.catalogue;
-        self.values
-            .iter()
-            .filter_map(move |(key, value)| Some((key, *value, catalogue.find(key)?)))
+        self.declared.iter().copied()
     }
 }
 

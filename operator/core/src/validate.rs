@@ -119,12 +119,14 @@ pub fn validate(
     observed: &Observed,
 ) -> Desired {
     let profiles = profiles(station, observed);
-    let mut findings = disagreements(resolved, observed);
+    let readings = observed.along(resolved.settings.keys());
+    let mut findings = Vec::new();
     let mut settings: BTreeMap<Key, DesiredSetting> = resolved
         .settings
         .iter()
-        .map(|(key, setting)| {
-            let reading = observed.readings.get(key);
+        .zip(readings)
+        .map(|((key, setting), reading)| {
+            findings.extend(reading.and_then(|reading| disagreement(key, setting, reading)));
             (
                 key.clone(),
                 desired_setting(key, setting, station, profiles.as_deref(), reading),
@@ -240,14 +242,6 @@ fn broken_rules(
 }
 
 /// Where the station's own word about access differs from the catalogue's; the station's counts.
-fn disagreements(resolved: &Resolved, observed: &Observed) -> Vec<Finding> {
-    resolved
-        .settings
-        .iter()
-        .filter_map(|(key, setting)| disagreement(key, setting, observed.readings.get(key)?))
-        .collect()
-}
-
 fn disagreement(key: &Key, setting: &ResolvedSetting, reading: &Reading) -> Option<Finding> {
     let Reading::Known {
         readonly: Some(readonly),

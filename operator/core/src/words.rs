@@ -1,6 +1,5 @@
 //! The words that every other module uses: keys, references to configs, firmware, devices.
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -57,13 +56,6 @@ impl Key {
     /// Is it the same name, ignoring case?
     pub fn matches(&self, other: &Self) -> bool {
         self.0.eq_ignore_ascii_case(&other.0)
-    }
-}
-
-/// So that maps by key can be asked with a plain name; exact, as `Eq` and `Ord` are.
-impl Borrow<str> for Key {
-    fn borrow(&self) -> &str {
-        &self.0
     }
 }
 

@@ -1,6 +1,6 @@
 //! `catalogue`: what is known of keys, as data and as pages, and a check of what a user adds to it.
 
-mod check;
+pub mod check;
 pub mod export;
 pub mod page;
 pub(crate) mod telling;

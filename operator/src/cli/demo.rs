@@ -148,7 +148,6 @@ fn settings(home: &std::path::Path, manifests: &std::path::Path, history: Arc<Hi
             resync: SignedDuration::from_millis(1500),
             disconnect_grace: SignedDuration::from_secs(1),
             config_status_every: Duration::from_millis(500),
-            ..Settings::default()
         },
         admin: None,
         status_anywhere: false,

@@ -13,7 +13,7 @@ use anyhow::Context;
 use serde::Serialize;
 use serde_json::Value as Json;
 use stationkeeper_core::catalogue::{
-    Catalogue, Definition, Hazard, Recommendation, Row, Source, TakesEffect, WriteRule,
+    Access, Catalogue, Definition, Hazard, Recommendation, Row, Source, TakesEffect, WriteRule,
 };
 use stationkeeper_core::words::{Device, Key};
 
@@ -294,9 +294,9 @@ fn explained(catalogue: &Arc<Catalogue>, key: Key, rows: &[&Row<'_>]) -> Explain
     }
 }
 
-/// The facts on which references differ, words of our own aside.
+/// The facts on which references differ, words and recommendations aside.
 fn differences(references: &[Reference]) -> Vec<Difference> {
-    const ASIDE: [&str; 3] = ["note", "aliases", "supported"];
+    const ASIDE: [&str; 4] = ["note", "aliases", "supported", "recommended"];
     let mut differences: Vec<Difference> = Vec::new();
     for reference in references {
         for told in reference
@@ -344,13 +344,18 @@ fn writing(definition: &Definition) -> String {
             never.join(", ")
         );
     }
+    let choice = match definition.access() {
+        Some(Access::ImplementationDefined) => "; whether it can be written, the station says",
+        Some(Access::ReadOnly | Access::ReadWrite | Access::WriteOnly) | None => "",
+    };
     let consents: Vec<String> = definition
         .consents()
         .map(|consent| format!("{consent:?}"))
         .collect();
-    let consent = match consents.is_empty() {
-        true => "written without a consent".to_owned(),
-        false => format!("written with the consent {}", consents.join(" and ")),
+    let consent = match &consents[..] {
+        [] => "written without a consent".to_owned(),
+        [one] => format!("written with the consent {one}"),
+        several => format!("written with the consents {}", several.join(" and ")),
     };
     let idle = if definition.needs_idle() {
         ", while the station is idle"
@@ -363,7 +368,7 @@ fn writing(definition: &Definition) -> String {
         TakesEffect::AfterReconnect => "takes effect with the next connection",
         TakesEffect::Unknown => "the station's answer tells when it takes effect",
     };
-    format!("{consent}{idle}; {effect}")
+    format!("{consent}{idle}; {effect}{choice}")
 }
 
 fn text(explanation: &Explanation) -> String {

@@ -18,7 +18,7 @@ use super::context::Context;
 use super::publish::conditions;
 use super::station::REQUESTED_AT;
 use crate::clock;
-use crate::objects::{ChargeStation, ChargeStationConfig, ChargeStationConfigStatus};
+use crate::objects::{ChargeStation, ChargeStationConfig, ChargeStationConfigStatus, fit};
 use crate::source::PublishError;
 
 /// Tells of configs until `cancel` fires or nobody can touch one any more.
@@ -115,7 +115,7 @@ async fn summarise(
         members.push(target);
         summaries.push(StationSummary {
             station: station.name_any(),
-            connected: told.connected,
+            connected: told.connected || told.in_grace,
             seen: told.seen,
             current: at == Some(generation) && !told.progressing,
             stalled: told.stalled.clone(),
@@ -139,6 +139,7 @@ async fn summarise(
         examples: summary.examples,
         last_handled_reconcile_at: request.or_else(|| former.last_handled_reconcile_at.clone()),
     };
+    let status = if status == former { status } else { fit::config(status) };
     if status == former {
         return Ok(Some(object));
     }

@@ -24,9 +24,18 @@ pub const REGISTERED: &str = "stationkeeper.dev/registered";
 /// All configs by namespace, converted once per change instead of once per station.
 #[derive(Clone, Default)]
 pub struct Configs {
-    prepared: Arc<RwLock<HashMap<String, BTreeMap<String, Arc<Prepared>>>>>,
+    prepared: Arc<RwLock<ByNamespace>>,
     unreadable: Option<Arc<Unreadable>>,
-    writing: Arc<Mutex<HashMap<ConfigRef, (usize, Arc<Semaphore>)>>>,
+    writing: Arc<Mutex<HashMap<ConfigRef, Writing>>>,
+}
+
+/// Configs by namespace and name.
+type ByNamespace = HashMap<String, BTreeMap<String, Arc<Prepared>>>;
+
+/// How many stations a config may write at once, and who does.
+struct Writing {
+    limit: usize,
+    permits: Arc<Semaphore>,
 }
 
 /// Tells of objects whose file went bad: they are held as they were last known.
@@ -75,7 +84,7 @@ impl Configs {
 
     /// Replaces everything by what was listed.
     pub fn replace(&self, configs: &[Arc<ChargeStationConfig>]) {
-        let mut all: HashMap<String, BTreeMap<String, Arc<Prepared>>> = HashMap::new();
+        let mut all = ByNamespace::new();
         for config in configs {
             let prepared = Arc::new(prepare(config, self.unreadable.as_deref()));
             all.entry(prepared.config.namespace.clone()).or_default().insert(prepared.config.name.clone(), prepared);
@@ -106,13 +115,12 @@ impl Configs {
             let Some(limit) = self.get(config).and_then(|config| config.max_concurrent) else { continue };
             let semaphore = match self.writing.lock() {
                 Ok(mut writing) => {
-                    let entry = writing
-                        .entry(config.clone())
-                        .or_insert_with(|| (limit, Arc::new(Semaphore::new(limit))));
-                    if entry.0 != limit {
-                        *entry = (limit, Arc::new(Semaphore::new(limit)));
+                    let fresh = || Writing { limit, permits: Arc::new(Semaphore::new(limit)) };
+                    let entry = writing.entry(config.clone()).or_insert_with(fresh);
+                    if entry.limit != limit {
+                        *entry = fresh();
                     }
-                    Arc::clone(&entry.1)
+                    Arc::clone(&entry.permits)
                 }
                 Err(_) => continue,
             };

@@ -61,6 +61,8 @@ pub struct Told {
     pub facts: Option<Arc<StationFacts>>,
     /// Connected?
     pub connected: bool,
+    /// It has been away for less than the time after which that is written.
+    pub in_grace: bool,
     /// Was it ever seen?
     pub seen: bool,
     /// Refused or held as a whole, and why.

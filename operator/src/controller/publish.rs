@@ -13,7 +13,7 @@ use stationkeeper_core::status::{Condition as Told, StationStatus};
 use super::context::Context;
 use super::live::Live;
 use crate::connector::Presence;
-use crate::objects::{ChargeStation, ChargeStationStatus, PendingResetStatus, ReportedHardware};
+use crate::objects::{ChargeStation, ChargeStationStatus, PendingResetStatus, ReportedHardware, fit};
 use crate::source::PublishError;
 
 /// What a pass has to tell, besides memory.
@@ -81,7 +81,7 @@ pub(super) fn conditions(former: &[Condition], told: &[Told], generation: i64, n
             let since = former
                 .iter()
                 .find(|condition| condition.type_ == told.kind && condition.status == told.status)
-                .map_or(Time(to_seconds(now)), |condition| condition.last_transition_time.clone());
+                .map_or_else(|| Time(to_seconds(now)), |condition| condition.last_transition_time.clone());
             Condition {
                 type_: told.kind.clone(),
                 status: told.status.clone(),
@@ -106,7 +106,12 @@ pub(super) async fn publish(
     live: &mut Live,
     status: ChargeStationStatus,
 ) -> Result<Arc<ChargeStation>, PublishError> {
-    if station.status.as_ref().is_some_and(|former| same(former, &status)) {
+    let told = |status: &ChargeStationStatus| station.status.as_ref().is_some_and(|former| same(former, status));
+    if told(&status) {
+        return Ok(Arc::clone(station));
+    }
+    let status = fit::station(status);
+    if told(&status) {
         return Ok(Arc::clone(station));
     }
     let target = ObjectRef::from_obj(station.as_ref());

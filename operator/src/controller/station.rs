@@ -22,7 +22,7 @@ use stationkeeper_core::state::State;
 use stationkeeper_core::station::{Activity, Brake, Link, Policy, StationFacts, Suspended};
 use stationkeeper_core::status::{self, station_status};
 use stationkeeper_core::validate::{Desired, validate};
-use stationkeeper_core::words::{ConfigRef, Device};
+use stationkeeper_core::words::{ConfigRef, Device, Key};
 
 use super::context::Context;
 use super::gather::{PAUSED, gather};
@@ -45,6 +45,12 @@ pub(super) const RESUME: &str = "stationkeeper.dev/resume";
 
 /// How many passes follow one another when each closing read shows that there is more to do.
 const PASSES_IN_A_ROW: u32 = 4;
+
+/// How long a plan may wait for its turn to write before its readings count as old.
+const PLAN_LASTS: Duration = Duration::from_secs(5);
+
+/// When to read again a station that could not be read to the end and said nothing that would tell when.
+const READ_AGAIN: Duration = Duration::from_secs(30);
 
 /// How often a plan may ask for further reads before it is taken as it is: companions of lists are asked once known.
 const READS_PER_PASS: u32 = 3;
@@ -146,10 +152,15 @@ async fn pass(
     }
     let mut current = Arc::clone(station);
     if !planned.changes.is_empty() {
+        let waiting = std::time::Instant::now();
         let permits = context.configs.permits(planned.changes.iter().map(|change| &change.config)).await;
+        if waiting.elapsed() > PLAN_LASTS {
+            // Others were written first; what was read for this plan is old by now.
+            live.observed = Observed::default();
+            return Ok(Action::requeue(Duration::from_millis(20)));
+        }
         let before = planned.memory.clone();
         let intended = outcome::intend(before.clone(), &planned.changes, clock::now());
-        live.memory = intended.clone();
         let report = Report {
             status: station_status(&planned, &facts, true),
             resolved_hash: Some(desired.hash.clone()),
@@ -158,6 +169,7 @@ async fn pass(
         };
         let status = compose(&current, live, &intended, &report, clock::now());
         current = publish(context, &current, live, status).await?;
+        live.memory = intended.clone();
         let before_writing = Told { progressing: true, ..told_of(&planned, &applied, &facts, &current, true) };
         tell(context, &current, cell, before_writing).await;
 
@@ -224,7 +236,11 @@ async fn pass(
     };
     let status = compose(&current, live, &live.memory, &report, now);
     let current = publish(context, &current, live, status).await?;
-    let told = Told { progressing: again.is_some(), ..told_of(&planned, &applied, &facts, &current, connected) };
+    let told = Told {
+        progressing: again.is_some(),
+        in_grace: grace.is_some(),
+        ..told_of(&planned, &applied, &facts, &current, connected)
+    };
     tell(context, &current, cell, told).await;
 
     Ok(next(context, station, live, &planned, again, grace, now))
@@ -390,7 +406,7 @@ fn policy(context: &Context, station: &ChargeStation, live: &Live) -> Policy {
         brake: *context.brake.borrow(),
         suspended,
         resumed: station.annotations().get(RESUME).cloned(),
-        resync_due: live.read_at.map(|at| at + context.settings.resync),
+        resync_due: live.read_at.map(|at| at + resync_period(context, station)),
         ..Policy::default()
     }
 }
@@ -458,6 +474,10 @@ async fn read(
             live.spellings.insert(key.clone(), spelling.clone());
         }
     }
+    let connectors = seen.observed.readings.iter().find(|(key, _)| key.matches(&Key::from("NumberOfConnectors")));
+    if let Some(count) = connectors.and_then(|(_, reading)| reading.value()?.trim().parse().ok()) {
+        context.connector.announce_connectors(&identity, count);
+    }
     live.observed.readings.extend(seen.observed.readings);
     live.observed.at_event = live.memory.event;
     live.observed_session = session;
@@ -512,6 +532,7 @@ fn told_of(
         stalled: None,
         stale: !connected,
         progressing: false,
+        in_grace: false,
     }
 }
 
@@ -573,8 +594,10 @@ fn next(
     now: Timestamp,
 ) -> Action {
     let until = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
+    let unread = !planned.read.is_empty() && context.connector.presence(&Identity::new(&station.spec.identity)).is_some_and(|presence| presence.registered);
     let waits = [
         again,
+        unread.then(|| READ_AGAIN.mul_f64(rand::random_range(0.8..1.2))),
         grace.map(|grace| Duration::try_from(grace).unwrap_or(Duration::ZERO) + Duration::from_millis(50)),
         planned.check_again.map(until),
         live.read_at.map(|at| until(at + resync_period(context, station))),

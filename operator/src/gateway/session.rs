@@ -300,21 +300,16 @@ impl Session {
         self.heard = now;
         self.pinged = None;
         match &message {
-            Message::Text(text) => {
-                self.slow_down(now)?;
-                self.read(text).await?;
-            }
-            Message::Binary(bytes) => {
-                self.slow_down(now)?;
-                // OCPP-J is text; a station that marks it as binary is understood all the same.
-                match std::str::from_utf8(bytes) {
-                    Ok(text) => self.read(text).await?,
-                    Err(_) => {
-                        self.open.shared.metrics.frames_binary.inc();
-                        tracing::debug!(station = %self.open.station.identity, "a binary message was ignored");
-                    }
+            Message::Text(text) => self.read(text, now).await?,
+            // OCPP-J is text; a station that marks it as binary is understood all the same.
+            Message::Binary(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => self.read(text, now).await?,
+                Err(_) => {
+                    self.slow_down(now)?;
+                    self.open.shared.metrics.frames_binary.inc();
+                    tracing::debug!(station = %self.open.station.identity, "a binary message was ignored");
                 }
-            }
+            },
             // Pings cost as much as messages, and the WebSocket library answers them.
             Message::Ping(_) => self.slow_down(now)?,
             Message::Pong(_) => {}
@@ -351,14 +346,16 @@ impl Session {
         }
     }
 
-    /// Reads the text of one message, and answers it if it is a call.
-    async fn read(&mut self, text: &str) -> Result<(), Ending> {
+    /// Reads the text of one message, and answers it if it is a call. The answer to a call of ours does not count against
+    /// what the station may send: we asked for it, and have one call in flight.
+    async fn read(&mut self, text: &str, now: Instant) -> Result<(), Ending> {
         match FrameRef::parse(text) {
             Ok(FrameRef::Call {
                 id,
                 action,
                 payload,
             }) => {
+                self.slow_down(now)?;
                 let Open {
                     shared,
                     station,
@@ -385,8 +382,7 @@ impl Session {
                 Ok(())
             }
             Ok(FrameRef::CallResult { id, payload }) => {
-                self.replied(&id, CallResult::Answer(payload.to_owned()));
-                Ok(())
+                self.replied(&id, CallResult::Answer(payload.to_owned()), now)
             }
             Ok(FrameRef::CallError {
                 id,
@@ -395,20 +391,18 @@ impl Session {
                 details: _,
             }) => {
                 let description = description.chars().take(200).collect();
-                self.replied(
-                    &id,
-                    CallResult::CallError {
-                        code: code.into_owned(),
-                        description,
-                    },
-                );
-                Ok(())
+                let error = CallResult::CallError {
+                    code: code.into_owned(),
+                    description,
+                };
+                self.replied(&id, error, now)
             }
             Err(BadFrame {
                 what,
                 id,
                 call: true,
             }) => {
+                self.slow_down(now)?;
                 self.bad_frame(&what);
                 // Where no id can be made out, later versions of OCPP-J answer to `-1`; in 1.6 it meets no call.
                 let id = id.as_deref().unwrap_or("-1");
@@ -422,10 +416,10 @@ impl Session {
                 call: false,
             }) => {
                 self.bad_frame(&what);
-                if let Some(id) = id {
-                    self.replied(&id, CallResult::Garbled(what));
+                match id {
+                    Some(id) => self.replied(&id, CallResult::Garbled(what), now),
+                    None => self.slow_down(now),
                 }
-                Ok(())
             }
         }
     }
@@ -435,9 +429,9 @@ impl Session {
         tracing::info!(station = %self.open.station.identity, what, "a message of the station is no OCPP-J frame");
     }
 
-    fn replied(&self, id: &str, result: CallResult) {
+    fn replied(&mut self, id: &str, result: CallResult, now: Instant) -> Result<(), Ending> {
         match self.open.station.reply(self.open.number, id, result) {
-            Reply::Matched => {}
+            Reply::Matched => return Ok(()),
             Reply::Late => {
                 self.open.shared.metrics.replies_late.inc();
             }
@@ -445,6 +439,7 @@ impl Session {
                 self.open.shared.metrics.replies_foreign.inc();
             }
         }
+        self.slow_down(now)
     }
 
     /// Does what is due by now, and finds out when something is due next.

@@ -51,6 +51,9 @@ pub fn check(extent: Extent) -> Result<(), Failure> {
     match extent {
         Extent::All => {
             step("set-up", setup)?;
+            step("build", || {
+                run(cargo(["build", "--package", "stationkeeper"]))
+            })?;
             step("test", || run(cargo(["test", "--workspace"])))?;
             step("documentation", document)?;
         }

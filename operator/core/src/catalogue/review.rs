@@ -115,7 +115,7 @@ fn of_entry(entry: &KeyEntry, of_station: &StationCatalogue, laid: &Catalogue) -
     let own = findings.filter(|finding| finding.key.as_ref() == definition.key.as_ref());
     remarks.extend(own.map(|finding| Remark {
         severity: finding.severity,
-        ..told(rule_name(&finding.rule), finding.message.clone())
+        ..told(&finding.rule, finding.message.clone())
     }));
     remarks
 }

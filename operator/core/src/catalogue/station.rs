@@ -2,10 +2,12 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use super::definition::Definition;
 use super::document::Quirks;
+use crate::fnv::NameHasher;
 use crate::words::{Finding, Key};
 
 /// The definitions and quirks that hold for one station. Cloning copies a pointer.
@@ -22,7 +24,7 @@ struct Contents {
     names: Vec<(Key, usize)>,
     /// The same by exact name: nearly every question is spelled right. Only asked, never listed, so that its order
     /// cannot be seen.
-    exact: HashMap<Key, usize>,
+    exact: HashMap<Box<str>, usize, BuildHasherDefault<NameHasher>>,
     quirks: Quirks,
     findings: Vec<Finding>,
 }
@@ -44,9 +46,9 @@ impl StationCatalogue {
                     .map(|name| (name.clone(), index)),
             );
         }
-        let mut exact = HashMap::with_capacity(names.len());
+        let mut exact = HashMap::with_capacity_and_hasher(names.len(), BuildHasherDefault::default());
         for (name, index) in &names {
-            exact.entry(name.clone()).or_insert(*index);
+            exact.entry(Box::from(name.as_str())).or_insert(*index);
         }
         names.sort_by(|(a, _), (b, _)| folded_order(a.as_str(), b.as_str()).then_with(|| a.cmp(b)));
         let definitions = definitions.into_iter().map(Arc::new).collect();
@@ -116,7 +118,7 @@ impl StationCatalogue {
     }
 
     fn index_of(&self, key: &Key) -> Option<usize> {
-        if let Some(&index) = self.contents.exact.get(key) {
+        if let Some(&index) = self.contents.exact.get(key.as_str()) {
             return Some(index);
         }
         let names = &self.contents.names;

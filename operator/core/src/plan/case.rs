@@ -79,11 +79,11 @@ pub(super) enum Owing {
 impl<'a> Case<'a> {
     pub(super) fn new(
         setting: &'a DesiredSetting,
+        reading: Option<&'a Reading>,
         key: Option<&'a KeyMemory>,
         memory: &'a Memory,
         ground: &Ground<'a>,
     ) -> Self {
-        let reading = ground.last_reading(&setting.key);
         let hidden = setting.is_hidden();
         let write = key
             .and_then(|key| key.write.as_ref())
@@ -258,7 +258,10 @@ fn owing(
     if let (Some(write), Some(until), true) = (write, may_owe, equal)
         && write.answer == Answer::Intended
     {
-        return Owing::Desired { until, as_before: false };
+        return Owing::Desired {
+            until,
+            as_before: false,
+        };
     }
     match key.and_then(|key| key.owed.as_ref()) {
         None => Owing::Nothing,

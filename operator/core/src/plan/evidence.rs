@@ -40,14 +40,17 @@ pub(super) fn weigh(ground: &Ground<'_>, desired: &Desired) -> Memory {
     }
     let before = in_sync::decode(&memory.in_sync);
     let writes = recent_writes(ground.memory);
+    let mut all_read = ground.fresh;
     let mut digests = Vec::with_capacity(desired.settings.len());
-    for setting in desired.settings.values() {
+    for (setting, reading) in desired.settings.values().zip(ground.fresh_readings()) {
         let digest = in_sync::of_setting(setting);
         let was_in_sync = digest.is_some_and(|digest| before.binary_search(&digest).is_ok());
         let mut key = memory.keys.remove(&setting.key).unwrap_or_default();
+        all_read &= reading.is_some() || setting.is_hidden() || setting.barrier.is_some();
         let witness = Witness {
             ground,
             setting,
+            reading,
             was_in_sync,
             resumed,
             writes: &writes,
@@ -63,12 +66,7 @@ pub(super) fn weigh(ground: &Ground<'_>, desired: &Desired) -> Memory {
     if digests != before {
         memory.in_sync = in_sync::encode(&digests);
     }
-    if ground.fresh
-        && desired
-            .settings
-            .values()
-            .all(|setting| was_read(ground, setting))
-    {
+    if all_read {
         memory.seen = ground.observed.at_event;
     }
     memory
@@ -94,12 +92,6 @@ fn recent_writes(memory: &Memory) -> Vec<RecentWrite<'_>> {
         })
     });
     writes.collect()
-}
-
-fn was_read(ground: &Ground<'_>, setting: &DesiredSetting) -> bool {
-    setting.is_hidden()
-        || setting.barrier.is_some()
-        || ground.observed.readings.contains_key(&setting.key)
 }
 
 /// Does a remembered value say the same as the desired one?
@@ -156,6 +148,8 @@ pub(super) fn has_come(memory: &Memory, until: Until, since: u64) -> bool {
 struct Witness<'a> {
     ground: &'a Ground<'a>,
     setting: &'a DesiredSetting,
+    /// The reading, if it is fresh.
+    reading: Option<&'a Reading>,
     was_in_sync: bool,
     resumed: bool,
     writes: &'a [RecentWrite<'a>],
@@ -174,7 +168,7 @@ impl Witness<'_> {
         if self.setting.is_hidden() {
             return false;
         }
-        match self.ground.fresh_reading(&self.setting.key) {
+        match self.reading {
             Some(Reading::Known { value, .. }) => {
                 key.was_known = false;
                 end_falls(key, "GetConfiguration");

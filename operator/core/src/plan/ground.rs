@@ -28,6 +28,8 @@ pub(super) struct Ground<'a> {
     /// Why nothing may be written to the station, whatever the key.
     pub(super) hold: Option<Reason>,
     desired: &'a Desired,
+    /// The readings of the desired keys, in their order.
+    readings: Vec<Option<&'a Reading>>,
 }
 
 impl<'a> Ground<'a> {
@@ -52,6 +54,7 @@ impl<'a> Ground<'a> {
                 && policy.suspended.is_none(),
             hold: hold(station, policy),
             desired,
+            readings: observed.along(desired.settings.keys()),
         }
     }
 
@@ -60,12 +63,19 @@ impl<'a> Ground<'a> {
         self.observed.readings.get(key).filter(|_| self.fresh)
     }
 
-    /// The reading of a key as it may be told: an old one still tells how a station that cannot be asked was last.
-    pub(super) fn last_reading(&self, key: &Key) -> Option<&'a Reading> {
-        self.observed
-            .readings
-            .get(key)
-            .filter(|_| self.fresh || !self.askable)
+    /// The readings of the desired keys that may decide something, in their order.
+    pub(super) fn fresh_readings(&self) -> impl Iterator<Item = Option<&'a Reading>> {
+        self.readings
+            .iter()
+            .map(|reading| reading.filter(|_| self.fresh))
+    }
+
+    /// The readings of the desired keys as they may be told, in their order: an old one still tells how a station that
+    /// cannot be asked was last.
+    pub(super) fn last_readings(&self) -> impl Iterator<Item = Option<&'a Reading>> {
+        self.readings
+            .iter()
+            .map(|reading| reading.filter(|_| self.fresh || !self.askable))
     }
 
     /// What ends the debt that an Accepted write of this key makes, if it makes one.

@@ -12,7 +12,7 @@ use super::ground::Ground;
 use super::table::Ruling;
 use crate::catalogue::{After, Definition, Direction};
 use crate::layer::{Mode, SettingValue};
-use crate::memory::{Falls, Until, WriteMemory};
+use crate::memory::{Answer, Falls, Until, WriteMemory};
 use crate::state::{Reason, State};
 use crate::value::whole_number;
 use crate::words::Key;
@@ -97,6 +97,9 @@ fn pause(
 ) -> Option<Timestamp> {
     let after_write = write
         .filter(|write| write.attempts > 0)
+        // The process that meant to write ended, perhaps before it did. That is no failure of the station's, and it has
+        // been read since: a successor goes on at once, once.
+        .filter(|write| write.answer != Answer::Intended || write.attempts > 1)
         .map(|write| ground.next_attempt(write.at, write.attempts));
     let after_fall = falls.map(|falls| ground.next_attempt(falls.at, falls.count));
     after_write.max(after_fall).filter(|&at| at > ground.now)

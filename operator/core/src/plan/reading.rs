@@ -36,10 +36,11 @@ pub(super) fn missing(ground: &Ground<'_>, desired: &Desired, cases: &[Case<'_>]
         let fallen = case
             .falls()
             .map(|falls| ground.next_attempt(falls.at, falls.count));
-        wanted.want(ground, &case.setting.key, fallen);
+        let reading = case.reading.filter(|_| ground.fresh);
+        wanted.want(ground, &case.setting.key, reading, fallen);
     }
     for companion in companions(ground, desired) {
-        wanted.want(ground, &companion, None);
+        wanted.want(ground, &companion, ground.fresh_reading(&companion), None);
     }
     wanted.now.sort();
     wanted.now.dedup();
@@ -48,8 +49,14 @@ pub(super) fn missing(ground: &Ground<'_>, desired: &Desired, cases: &[Case<'_>]
 
 impl ToRead {
     /// Asks for a key, unless a reading of it is at hand, or the last try is too recent.
-    pub(super) fn want(&mut self, ground: &Ground<'_>, key: &Key, not_before: Option<Timestamp>) {
-        let failed = match ground.fresh_reading(key) {
+    pub(super) fn want(
+        &mut self,
+        ground: &Ground<'_>,
+        key: &Key,
+        reading: Option<&Reading>,
+        not_before: Option<Timestamp>,
+    ) {
+        let failed = match reading {
             Some(Reading::Failed { at, .. }) => Some(ground.next_attempt(*at, 1)),
             Some(
                 Reading::Known { .. }

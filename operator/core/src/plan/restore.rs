@@ -100,7 +100,7 @@ impl Restored {
                     now: Vec::new(),
                     later: None,
                 };
-                wanted.want(ground, key, None);
+                wanted.want(ground, key, ground.fresh_reading(key), None);
                 self.read.extend(wanted.now);
                 self.later = self.later.into_iter().chain(wanted.later).min();
             }

@@ -306,7 +306,11 @@ fn drifted(case: &Case<'_>, reason: Reason, ground: &Ground<'_>) -> String {
 }
 
 fn side_effect(drift: Option<&DriftMemory>, differing: String) -> String {
-    let by = drift.map_or_else(String::new, |drift| names(&drift.by));
+    let by = match drift.map(|drift| drift.by.as_slice()) {
+        None | Some([]) => "another key".to_owned(),
+        Some([one]) => one.to_string(),
+        Some(several) => format!("one of {}", names(several)),
+    };
     format!(
         "{differing}; it was in sync until our own write of {by} moved it, so it is not written back: the two settings do \
          not go together on this station"

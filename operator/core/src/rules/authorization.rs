@@ -6,7 +6,7 @@ use crate::words::{Finding, Severity};
 pub(super) const INVALID_ID_PAIR: Rule = Rule {
     name: "InvalidIdPair",
     asks: "a driver whose identifier turns out to be invalid does not charge without end",
-    source: "Open Charge Alliance: Open Charge Point Protocol 1.6 edition 2, sections 4.8, 9.1.14 and 9.1.24",
+    source: "Open Charge Alliance: Open Charge Point Protocol 1.6 edition 2, sections 3.5.4, 9.1.14 and 9.1.24; OCPP 1.6 errata sheet, section 3.17",
     severity: Severity::Warning,
     check: invalid_id_pair,
 };
@@ -21,8 +21,8 @@ fn invalid_id_pair(rule: &Rule, situation: &Situation<'_, '_>) -> Vec<Finding> {
         situation,
         STOP,
         format!(
-            "false without {ENERGY} lets a driver charge without end after the identifier was found invalid; \
-             write true, or set {ENERGY} where the station has it"
+            "false without {ENERGY} leaves the transaction of an invalid identifier open; OCPP has the station stop the \
+             energy, and some charge on without end; write true, or set {ENERGY} where the station has it"
         ),
     )]
 }

@@ -66,7 +66,8 @@ fn ev_side_disconnect_pair(rule: &Rule, situation: &Situation<'_, '_>) -> Vec<Fi
     }
 }
 
-/// Unlocked and not stopped: a transaction goes on without a cable, until somebody stops it.
+/// Not stopped and to be unlocked: in OCPP the first wins, and the cable stays locked (section 4.10); stations are seen
+/// to unlock it. Either way the transaction goes on without a vehicle, until somebody stops it.
 fn stop_and_unlock(
     rule: &Rule,
     situation: &Situation<'_, '_>,
@@ -82,8 +83,8 @@ fn stop_and_unlock(
         situation,
         declared,
         format!(
-            "together with {other} it unlocks the cable and leaves the transaction open; \
-             let it stop as well, or make sure that the CSMS stops it"
+            "together with {other} it leaves the transaction open when the cable is unplugged; the cable stays locked, says \
+             OCPP, and some stations unlock it; let it stop as well, or make sure that the CSMS stops it"
         ),
     )]
 }

@@ -238,11 +238,24 @@ fn in_sync(stations: &[&StationSummary], counts: StationCounts) -> Condition {
     let total = stations.len();
     if total == 0 {
         let message = "the config selects no station";
-        return Condition { status: "Unknown".to_owned(), ..condition("InSync", false, "NoStations", message) };
+        return Condition {
+            status: "Unknown".to_owned(),
+            ..condition("InSync", false, "NoStations", message)
+        };
     }
-    let is_in_sync = |station: &&&StationSummary| station.stalled.is_none() && station.current && station.keys.iter().all(is_settled);
+    let is_in_sync = |station: &&&StationSummary| {
+        station.stalled.is_none() && station.current && station.keys.iter().all(is_settled)
+    };
     let in_sync = stations.iter().filter(is_in_sync).count();
-    let StationCounts { total: _, in_sync: _, progressing, reset_pending, drifted, failed, offline } = counts;
+    let StationCounts {
+        total: _,
+        in_sync: _,
+        progressing,
+        reset_pending,
+        drifted,
+        failed,
+        offline,
+    } = counts;
     let others = [
         (failed, "failed"),
         (drifted, "drifted"),
@@ -250,12 +263,20 @@ fn in_sync(stations: &[&StationSummary], counts: StationCounts) -> Condition {
         (reset_pending, "waiting for a boot"),
         (offline, "offline"),
     ];
-    let mut message = format!("all keys are in sync on {in_sync} of {}", counted(total, "station"));
+    let mut message = format!(
+        "all keys are in sync on {in_sync} of {}",
+        counted(total, "station")
+    );
     for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
         message.push_str(&format!(", {count} {what}"));
     }
     let all = in_sync == total;
-    condition("InSync", all, if all { "InSync" } else { "NotInSync" }, message)
+    condition(
+        "InSync",
+        all,
+        if all { "InSync" } else { "NotInSync" },
+        message,
+    )
 }
 
 fn drift(stations: &[&StationSummary]) -> Option<(State, String)> {

@@ -92,12 +92,20 @@ impl FakeStation {
     }
 
     fn read(&mut self, key: &Key) -> Reading {
-        let Some(fake) = self.keys.get_mut(key.as_str()) else { return Reading::Unknown };
+        let Some(fake) = self.keys.get_mut(key.as_str()) else {
+            return Reading::Unknown;
+        };
         fake.read_since_write = true;
         match fake.habit {
             Habit::Absent => Reading::Unknown,
-            Habit::Hidden => Reading::Known { spelling: key.clone(), value: None, readonly: None },
-            Habit::NeedsBoot { shows_early: true } => known(key, fake.stored.as_ref().unwrap_or(&fake.value), false),
+            Habit::Hidden => Reading::Known {
+                spelling: key.clone(),
+                value: None,
+                readonly: None,
+            },
+            Habit::NeedsBoot { shows_early: true } => {
+                known(key, fake.stored.as_ref().unwrap_or(&fake.value), false)
+            }
             Habit::ReadOnly => known(key, &fake.value, true),
             _ => known(key, &fake.value, false),
         }
@@ -106,21 +114,30 @@ impl FakeStation {
     fn write(&mut self, change: &Change) -> Answer {
         self.writes += 1;
         self.judge(change);
-        let fault = if self.faults.is_empty() { None } else { Some(self.faults.remove(0)) };
+        let fault = if self.faults.is_empty() {
+            None
+        } else {
+            Some(self.faults.remove(0))
+        };
         match fault {
             Some(Fault::CallLost) => return Answer::NoAnswer,
             Some(Fault::Error) => return Answer::Error,
             Some(Fault::AnswerLost) | None => {}
         }
         let answer = self.store(change);
-        if fault == Some(Fault::AnswerLost) { Answer::NoAnswer } else { answer }
+        if fault == Some(Fault::AnswerLost) {
+            Answer::NoAnswer
+        } else {
+            answer
+        }
     }
 
     /// What no plan may ever do.
     fn judge(&mut self, change: &Change) {
         let key = &change.key;
         let Some(fake) = self.keys.get_mut(key.as_str()) else {
-            self.harm.push(format!("{key} is not there, and was written"));
+            self.harm
+                .push(format!("{key} is not there, and was written"));
             return;
         };
         let shown = match fake.habit {
@@ -128,16 +145,20 @@ impl FakeStation {
             _ => &fake.value,
         };
         match &fake.habit {
-            Habit::ReadOnly | Habit::Absent => self.harm.push(format!("{key} was written although {:?}", fake.habit)),
+            Habit::ReadOnly | Habit::Absent => self
+                .harm
+                .push(format!("{key} was written although {:?}", fake.habit)),
             Habit::Hidden => return,
             _ => {}
         }
         let equal = matches!(&change.value, RememberedValue::Plain(value) if value::equal(&change.definition, value, shown));
         if equal && change.why != Why::Superseding {
-            self.harm.push(format!("{key} was written although equal ({shown})"));
+            self.harm
+                .push(format!("{key} was written although equal ({shown})"));
         }
         if !fake.read_since_write {
-            self.harm.push(format!("{key} was written twice without a read in between"));
+            self.harm
+                .push(format!("{key} was written twice without a read in between"));
         }
         fake.read_since_write = false;
     }
@@ -147,7 +168,9 @@ impl FakeStation {
             RememberedValue::Plain(value) => value.clone(),
             RememberedValue::Secret(version) => version.0.clone(),
         };
-        let Some(fake) = self.keys.get_mut(change.key.as_str()) else { return Answer::NotSupported };
+        let Some(fake) = self.keys.get_mut(change.key.as_str()) else {
+            return Answer::NotSupported;
+        };
         match fake.habit.clone() {
             Habit::Stores | Habit::Volatile | Habit::Hidden => {
                 fake.value = value;
@@ -189,7 +212,11 @@ impl FakeStation {
 }
 
 fn known(key: &Key, value: &str, read_only: bool) -> Reading {
-    Reading::Known { spelling: key.clone(), value: Some(value.to_owned()), readonly: Some(read_only) }
+    Reading::Known {
+        spelling: key.clone(),
+        value: Some(value.to_owned()),
+        readonly: Some(read_only),
+    }
 }
 
 /// The station and whoever keeps it.
@@ -212,13 +239,19 @@ impl World {
     pub(crate) fn new(scene: Scene, station: FakeStation) -> Self {
         let published = scene.memory.clone();
         let mut world = Self {
-            scene: Scene { catalogue: catalogue(), ..scene },
+            scene: Scene {
+                catalogue: catalogue(),
+                ..scene
+            },
             station,
             published,
             connection: Connection::default(),
             cut_after: None,
         };
-        world.happens(&Event::Connected { former_end: None, bootstrap: false });
+        world.happens(&Event::Connected {
+            former_end: None,
+            bootstrap: false,
+        });
         world
     }
 
@@ -242,10 +275,18 @@ impl World {
     /// The station boots: a power cut, or a reset by somebody.
     pub(crate) fn boot(&mut self) {
         self.station.boot();
-        self.happens(&Event::Connected { former_end: Some(End::Station), bootstrap: false });
+        self.happens(&Event::Connected {
+            former_end: Some(End::Station),
+            bootstrap: false,
+        });
         let device = self.scene.memory.device.clone();
         let firmware = self.scene.memory.firmware.clone();
-        self.happens(&Event::Boot { device, firmware, provoked: false, first_on_connection: true });
+        self.happens(&Event::Boot {
+            device,
+            firmware,
+            provoked: false,
+            first_on_connection: true,
+        });
     }
 
     /// A new process, with what was published; the station reconnects, since we went.
@@ -254,7 +295,10 @@ impl World {
         self.scene.memory = self.published.clone();
         self.scene.observed = Observed::default();
         self.connection = Connection::default();
-        self.happens(&Event::Connected { former_end: None, bootstrap: false });
+        self.happens(&Event::Connected {
+            former_end: None,
+            bootstrap: false,
+        });
     }
 
     /// Passes until nothing is left to do, some hours at most. A dead process is restarted.
@@ -342,10 +386,26 @@ impl World {
 
     /// What the station holds, by key.
     pub(crate) fn values(&self) -> Vec<(&str, &str)> {
-        self.station.keys.iter().map(|(key, fake)| (key.as_str(), fake.value.as_str())).collect()
+        self.station
+            .keys
+            .iter()
+            .map(|(key, fake)| (key.as_str(), fake.value.as_str()))
+            .collect()
     }
 }
 
-pub(crate) fn outcome(change: &Change, answer: Answer, read_back: Option<Reading>, at: Timestamp) -> Outcome {
-    Outcome { change: change.clone(), answer, detail: None, read_back, disconnected: false, at }
+pub(crate) fn outcome(
+    change: &Change,
+    answer: Answer,
+    read_back: Option<Reading>,
+    at: Timestamp,
+) -> Outcome {
+    Outcome {
+        change: change.clone(),
+        answer,
+        detail: None,
+        read_back,
+        disconnected: false,
+        at,
+    }
 }

@@ -5,8 +5,12 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::{SignedDuration, Timestamp};
 use stationkeeper_core::catalogue::{Catalogue, CatalogueDocument};
-use stationkeeper_core::layer::{Consent, Layer, Mode, Setting, SettingValue, Standing, WhenRemoved};
-use stationkeeper_core::memory::{Answer, FORMAT_VERSION, KeyMemory, Memory, Owed, RememberedValue, Until, WriteMemory};
+use stationkeeper_core::layer::{
+    Consent, Layer, Mode, Setting, SettingValue, Standing, WhenRemoved,
+};
+use stationkeeper_core::memory::{
+    Answer, FORMAT_VERSION, KeyMemory, Memory, Owed, RememberedValue, Until, WriteMemory,
+};
 use stationkeeper_core::observed::{Observed, Reading};
 use stationkeeper_core::plan::{KeyVerdict, Plan, plan};
 use stationkeeper_core::resolve::resolve;
@@ -28,8 +32,8 @@ keys:
 - {key: Fixed, type: Integer, access: ReadOnly, hazard: [None], nature: Capability}
 - {key: Password, type: Secret, access: WriteOnly, takesEffect: Immediately, hazard: [None], length: {min: 4, max: 20}}
 - {key: BootPassword, type: Secret, access: WriteOnly, takesEffect: AfterReset, hazard: [None]}
-- {key: Url, type: Url, access: ReadWrite, takesEffect: Immediately, hazard: [ConnectionCritical]}
-- {key: BootUrl, type: Url, access: ReadWrite, takesEffect: AfterReset, hazard: [ConnectionCritical]}
+- {key: Url, type: String, access: ReadWrite, takesEffect: Immediately, hazard: [ConnectionCritical]}
+- {key: BootUrl, type: String, access: ReadWrite, takesEffect: AfterReset, hazard: [ConnectionCritical]}
 - {key: Session, type: Integer, access: ReadWrite, takesEffect: Immediately, hazard: [SessionAffecting]}
 - {key: Safety, type: Integer, access: ReadWrite, takesEffect: Immediately, hazard: [Safety]}
 - {key: Command, type: Boolean, access: ReadWrite, hazard: [Action]}
@@ -56,7 +60,8 @@ pub(crate) fn catalogue() -> Arc<Catalogue> {
 }
 
 pub(crate) fn catalogue_of(text: &str) -> Arc<Catalogue> {
-    let document = CatalogueDocument::from_yaml("made-up.yaml", text).expect("the made-up catalogue is right");
+    let document =
+        CatalogueDocument::from_yaml("made-up.yaml", text).expect("the made-up catalogue is right");
     Catalogue::default().with_documents([("made-up".to_owned(), document)])
 }
 
@@ -70,7 +75,10 @@ pub(crate) fn noon() -> Timestamp {
 }
 
 pub(crate) fn config(name: &str) -> ConfigRef {
-    ConfigRef { namespace: "north".to_owned(), name: name.to_owned() }
+    ConfigRef {
+        namespace: "north".to_owned(),
+        name: name.to_owned(),
+    }
 }
 
 pub(crate) fn version(name: &str) -> SecretVersion {
@@ -89,19 +97,33 @@ pub(crate) fn layer(name: &str, priority: i32, settings: &[(&str, &str)]) -> Lay
         priority,
         standing: Standing::Active,
         mode: Mode::Enforce,
-        settings: settings.iter().map(|&(key, value)| plain(key, value)).collect(),
+        settings: settings
+            .iter()
+            .map(|&(key, value)| plain(key, value))
+            .collect(),
         consent: BTreeSet::new(),
         when_removed: WhenRemoved::Retain,
     }
 }
 
 pub(crate) fn plain(key: &str, value: &str) -> Setting {
-    Setting { key: Key::from(key), value: SettingValue::Plain(value.to_owned()), mode: None }
+    Setting {
+        key: Key::from(key),
+        value: SettingValue::Plain(value.to_owned()),
+        mode: None,
+    }
 }
 
 pub(crate) fn secret(key: &str, version_name: &str) -> Setting {
-    let value = SettingValue::Secret { version: version(version_name), length: 8 };
-    Setting { key: Key::from(key), value, mode: None }
+    let value = SettingValue::Secret {
+        version: version(version_name),
+        length: 8,
+    };
+    Setting {
+        key: Key::from(key),
+        value,
+        mode: None,
+    }
 }
 
 pub(crate) fn consenting(mut layer: Layer, consent: &[Consent]) -> Layer {
@@ -110,11 +132,19 @@ pub(crate) fn consenting(mut layer: Layer, consent: &[Consent]) -> Layer {
 }
 
 pub(crate) fn known(key: &str, value: &str) -> Reading {
-    Reading::Known { spelling: Key::from(key), value: Some(value.to_owned()), readonly: None }
+    Reading::Known {
+        spelling: Key::from(key),
+        value: Some(value.to_owned()),
+        readonly: None,
+    }
 }
 
 pub(crate) fn known_readonly(key: &str, value: &str, readonly: bool) -> Reading {
-    Reading::Known { spelling: Key::from(key), value: Some(value.to_owned()), readonly: Some(readonly) }
+    Reading::Known {
+        spelling: Key::from(key),
+        value: Some(value.to_owned()),
+        readonly: Some(readonly),
+    }
 }
 
 pub(crate) fn plain_value(value: &str) -> RememberedValue {
@@ -144,7 +174,10 @@ pub(crate) fn scene(layers: &[Layer]) -> Scene {
             format_version: FORMAT_VERSION,
             event: 10,
             connection: 1,
-            device: Device { vendor: Some("Maker".to_owned()), ..Device::default() },
+            device: Device {
+                vendor: Some("Maker".to_owned()),
+                ..Device::default()
+            },
             firmware: Some("1.0".to_owned()),
             seen: 10,
             ..Memory::default()
@@ -159,7 +192,10 @@ pub(crate) fn station() -> StationFacts {
         namespace: "north".to_owned(),
         name: "cp-1".to_owned(),
         labels: BTreeMap::new(),
-        device: Device { vendor: Some("Maker".to_owned()), ..Device::default() },
+        device: Device {
+            vendor: Some("Maker".to_owned()),
+            ..Device::default()
+        },
         firmware: Some("1.0".to_owned()),
         role: Role::Standalone,
         profiles: Some(vec!["core".to_owned(), "reservation".to_owned()]),
@@ -167,7 +203,13 @@ pub(crate) fn station() -> StationFacts {
         authenticated: true,
         activity: Activity::Idle,
         busy_with_firmware: false,
-        capabilities: Capabilities { read: true, write: true, reset: false, boot_events: true, transaction_state: true },
+        capabilities: Capabilities {
+            read: true,
+            write: true,
+            reset: false,
+            boot_events: true,
+            transaction_state: true,
+        },
     }
 }
 
@@ -175,7 +217,9 @@ impl Scene {
     /// The station shows these values, read just now.
     pub(crate) fn shows(mut self, values: &[(&str, &str)]) -> Self {
         for &(key, value) in values {
-            self.observed.readings.insert(Key::from(key), known(key, value));
+            self.observed
+                .readings
+                .insert(Key::from(key), known(key, value));
         }
         self.observed.at_event = self.memory.event;
         self
@@ -205,13 +249,22 @@ impl Scene {
     }
 
     pub(crate) fn desired(&self) -> Desired {
-        let catalogue = self.catalogue.for_station(&self.station.device, self.station.firmware.as_deref());
+        let catalogue = self
+            .catalogue
+            .for_station(&self.station.device, self.station.firmware.as_deref());
         let resolved = resolve(&self.layers, &catalogue);
         validate(&resolved, &catalogue, &self.station, &self.observed)
     }
 
     pub(crate) fn plan(&self) -> Plan {
-        plan(&self.desired(), &self.observed, &self.memory, &self.station, &self.policy, self.now)
+        plan(
+            &self.desired(),
+            &self.observed,
+            &self.memory,
+            &self.station,
+            &self.policy,
+            self.now,
+        )
     }
 
     pub(crate) fn verdict(&self, key: &str) -> KeyVerdict {
@@ -239,13 +292,21 @@ impl Scene {
 }
 
 pub(crate) fn verdict(plan: &Plan, key: &str) -> KeyVerdict {
-    let found = plan.keys.iter().find(|verdict| verdict.key == Key::from(key));
-    found.unwrap_or_else(|| panic!("no verdict on {key} in {:?}", plan.keys)).clone()
+    let found = plan
+        .keys
+        .iter()
+        .find(|verdict| verdict.key == Key::from(key));
+    found
+        .unwrap_or_else(|| panic!("no verdict on {key} in {:?}", plan.keys))
+        .clone()
 }
 
 /// Names of the keys that a plan writes, in order.
 pub(crate) fn written(plan: &Plan) -> Vec<&str> {
-    plan.changes.iter().map(|change| change.key.as_str()).collect()
+    plan.changes
+        .iter()
+        .map(|change| change.key.as_str())
+        .collect()
 }
 
 /// A write of ours at event 5, a day ago, with this answer.
@@ -270,5 +331,11 @@ pub(crate) fn wrote(value: RememberedValue, answer: Answer) -> WriteMemory {
 
 /// A debt from that write.
 pub(crate) fn owes(value: RememberedValue, until: Until) -> Owed {
-    Owed { value, before: Some("1".to_owned()), since: 5, at: noon() - SignedDuration::from_hours(24), until }
+    Owed {
+        value,
+        before: Some("1".to_owned()),
+        since: 5,
+        at: noon() - SignedDuration::from_hours(24),
+        until,
+    }
 }

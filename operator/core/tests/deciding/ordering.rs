@@ -8,44 +8,82 @@ use stationkeeper_core::words::Key;
 
 use crate::given::*;
 
+/// What is different about a scene.
+type Happening = fn(&mut Scene);
+
 /// Everything differs: each key shows 1.
 fn differing(layer: Layer) -> Scene {
-    let keys: Vec<Key> = layer.settings.iter().map(|setting| setting.key.clone()).collect();
+    let keys: Vec<Key> = layer
+        .settings
+        .iter()
+        .map(|setting| setting.key.clone())
+        .collect();
     let shown: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), "1")).collect();
     scene(std::slice::from_ref(&layer)).shows(&shown)
 }
 
 fn daring(settings: &[(&str, &str)]) -> Layer {
-    consenting(base(settings), &[Consent::ConnectionCritical, Consent::NoFallback, Consent::Unknown])
+    consenting(
+        base(settings),
+        &[
+            Consent::ConnectionCritical,
+            Consent::NoFallback,
+            Consent::Unknown,
+        ],
+    )
 }
 
 fn check_held(scene: &Scene, key: &str, reason: Reason) {
     let plan = scene.plan();
     assert!(!written(&plan).contains(&key), "{:?}", plan.changes);
     let verdict = verdict(&plan, key);
-    assert_eq!((verdict.state, verdict.reason), (State::Pending, reason), "{}", verdict.message);
+    assert_eq!(
+        (verdict.state, verdict.reason),
+        (State::Pending, reason),
+        "{}",
+        verdict.message
+    );
     assert!(!verdict.actionable, "waiting does not hold Ready");
 }
 
 #[test]
 fn what_holds_the_station_holds_every_write() {
-    let holds: [(Reason, fn(&mut Scene)); 7] = [
-        (Reason::Suspended, |scene| scene.policy.suspended = Some(Suspended::Suspend)),
-        (Reason::Paused, |scene| scene.policy.suspended = Some(Suspended::Paused)),
+    let holds: [(Reason, Happening); 7] = [
+        (Reason::Suspended, |scene| {
+            scene.policy.suspended = Some(Suspended::Suspend)
+        }),
+        (Reason::Paused, |scene| {
+            scene.policy.suspended = Some(Suspended::Paused)
+        }),
         (Reason::Braked, |scene| scene.policy.brake = Brake::Report),
         (Reason::Offline, |scene| scene.station.link = Link::Offline),
-        (Reason::NotRegistered, |scene| scene.station.link = Link::Unregistered),
-        (Reason::FirmwareUpdate, |scene| scene.station.busy_with_firmware = true),
-        (Reason::ConnectorLimits, |scene| scene.station.capabilities.write = false),
+        (Reason::NotRegistered, |scene| {
+            scene.station.link = Link::Unregistered
+        }),
+        (Reason::FirmwareUpdate, |scene| {
+            scene.station.busy_with_firmware = true
+        }),
+        (Reason::ConnectorLimits, |scene| {
+            scene.station.capabilities.write = false
+        }),
     ];
     for (reason, change) in holds {
-        check_held(&differing(base(&[("Plain", "2")])).with(change), "Plain", reason);
+        check_held(
+            &differing(base(&[("Plain", "2")])).with(change),
+            "Plain",
+            reason,
+        );
     }
 }
 
 #[test]
 fn keys_that_act_on_a_charge_wait_for_the_driver_to_leave() {
-    let layer = daring(&[("Session", "2"), ("Mystery", "2"), ("Url", "2"), ("Plain", "2")]);
+    let layer = daring(&[
+        ("Session", "2"),
+        ("Mystery", "2"),
+        ("Url", "2"),
+        ("Plain", "2"),
+    ]);
     for activity in [Activity::Busy, Activity::Unknown] {
         let scene = differing(layer.clone()).with(|scene| scene.station.activity = activity);
         for key in ["Session", "Mystery", "Url"] {
@@ -71,7 +109,11 @@ fn secrets_and_keys_that_can_cut_the_link_need_an_authenticated_connection() {
 
 #[test]
 fn a_key_that_can_cut_the_link_and_needs_a_boot_waits_for_resets_of_ours() {
-    check_held(&differing(daring(&[("BootUrl", "2")])), "BootUrl", Reason::NoResetMayFollow);
+    check_held(
+        &differing(daring(&[("BootUrl", "2")])),
+        "BootUrl",
+        Reason::NoResetMayFollow,
+    );
 }
 
 #[test]
@@ -103,14 +145,22 @@ fn a_limit_goes_before_its_operator_limit_when_raising_and_not_when_lowering() {
     let raising = scene(&[base(&[("OperatorLimit", "20"), ("Limit", "20")])])
         .shows(&[("OperatorLimit", "10"), ("Limit", "10")]);
     assert_eq!(written(&raising.plan()), ["Limit", "OperatorLimit"]);
-    let stuck = raising.remembers("Limit", |key| key.write = Some(wrote(plain_value("20"), Answer::Rejected)));
+    let stuck = raising.remembers("Limit", |key| {
+        key.write = Some(wrote(plain_value("20"), Answer::Rejected))
+    });
     assert!(stuck.plan().changes.is_empty());
     let told = stuck.verdict("OperatorLimit");
     assert_eq!(told.reason, Reason::AfterAnotherKey);
-    assert!(told.message.contains("Limit has to be settled first"), "{}", told.message);
+    assert!(
+        told.message.contains("Limit has to be settled first"),
+        "{}",
+        told.message
+    );
     let lowering = scene(&[base(&[("OperatorLimit", "5"), ("Limit", "5")])])
         .shows(&[("OperatorLimit", "10"), ("Limit", "10")])
-        .remembers("Limit", |key| key.write = Some(wrote(plain_value("5"), Answer::Rejected)));
+        .remembers("Limit", |key| {
+            key.write = Some(wrote(plain_value("5"), Answer::Rejected))
+        });
     assert_eq!(written(&lowering.plan()), ["OperatorLimit"]);
 }
 
@@ -125,7 +175,12 @@ fn a_change_carries_the_spelling_of_the_station_and_what_it_owes() {
         scene.catalogue = catalogue_with_quirks("{acceptedMeansStoredUntilReset: true}");
         scene.layers = vec![base(&[("Plain", "2")])];
     });
-    assert!(stored.shows(&[("Plain", "1")]).plan().changes[0].owes.is_some(), "by quirk");
+    assert!(
+        stored.shows(&[("Plain", "1")]).plan().changes[0]
+            .owes
+            .is_some(),
+        "by quirk"
+    );
 }
 
 #[test]
@@ -135,13 +190,29 @@ fn a_station_that_waits_has_one_coalesced_reset_with_a_stable_id() {
             .shows(&[("Boot", "1"), ("Whenever", "1")])
             .remembers("Boot", |key| {
                 key.write = Some(wrote(plain_value(desired), Answer::RebootRequired));
-                key.owed = Some(owes(plain_value(desired), stationkeeper_core::memory::Until::Boot));
+                key.owed = Some(owes(
+                    plain_value(desired),
+                    stationkeeper_core::memory::Until::Boot,
+                ));
             })
-            .remembers("Whenever", |key| key.write = Some(wrote(plain_value("2"), Answer::Accepted)))
+            .remembers("Whenever", |key| {
+                key.write = Some(wrote(plain_value("2"), Answer::Accepted))
+            })
     };
     let pending = waiting("2").plan().pending_reset.expect("Boot waits");
     assert_eq!(pending.keys, vec![Key::from("Boot"), Key::from("Whenever")]);
     assert!(!pending.reconnect_suffices);
-    assert_eq!(pending.id, waiting("2").later(jiff::SignedDuration::from_hours(9)).plan().pending_reset.expect("still").id);
-    assert_ne!(pending.id, waiting("3").plan().pending_reset.expect("Boot waits").id);
+    assert_eq!(
+        pending.id,
+        waiting("2")
+            .later(jiff::SignedDuration::from_hours(9))
+            .plan()
+            .pending_reset
+            .expect("still")
+            .id
+    );
+    assert_ne!(
+        pending.id,
+        waiting("3").plan().pending_reset.expect("Boot waits").id
+    );
 }

@@ -30,26 +30,47 @@ fn habits(key: &'static str) -> BoxedStrategy<Habit> {
     };
     match key {
         "Password" => Just(Habit::Hidden).boxed(),
-        "Limit" => prop_oneof![Just(Habit::Stores), Just(Habit::Moves("OperatorLimit", "4"))].boxed(),
+        "Limit" => prop_oneof![
+            Just(Habit::Stores),
+            Just(Habit::Moves("OperatorLimit", "4"))
+        ]
+        .boxed(),
         "Boot" => prop_oneof![plain(), Just(Habit::QuietlyNeedsBoot)].boxed(),
         _ => plain().boxed(),
     }
 }
 
-const KEYS: &[&str] =
-    &["Plain", "Other", "Boot", "Whenever", "Limit", "OperatorLimit", "Session", "Url", "Mystery", "Password", "Fixed"];
+const KEYS: &[&str] = &[
+    "Plain",
+    "Other",
+    "Boot",
+    "Whenever",
+    "Limit",
+    "OperatorLimit",
+    "Session",
+    "Url",
+    "Mystery",
+    "Password",
+    "Fixed",
+];
 
 fn stations() -> impl Strategy<Value = FakeStation> {
     let keys: Vec<_> = KEYS.iter().map(|&key| (0..4_u8, habits(key))).collect();
     keys.prop_map(|keys| {
-        KEYS.iter().zip(keys).fold(FakeStation::default(), |station, (key, (value, habit))| {
-            station.with(key, &value.to_string(), habit)
-        })
+        KEYS.iter()
+            .zip(keys)
+            .fold(FakeStation::default(), |station, (key, (value, habit))| {
+                station.with(key, &value.to_string(), habit)
+            })
     })
 }
 
 fn faults() -> impl Strategy<Value = Vec<Fault>> {
-    let fault = prop_oneof![Just(Fault::AnswerLost), Just(Fault::CallLost), Just(Fault::Error)];
+    let fault = prop_oneof![
+        Just(Fault::AnswerLost),
+        Just(Fault::CallLost),
+        Just(Fault::Error)
+    ];
     prop::collection::vec(fault, 0..2)
 }
 
@@ -57,27 +78,48 @@ fn layers() -> impl Strategy<Value = Vec<Layer>> {
     let settings = prop::collection::btree_map(0..KEYS.len(), 0..4_u8, 1..KEYS.len());
     let one = (0..3_i32, settings, prop::bool::weighted(0.8));
     prop::collection::vec(one, 1..4).prop_map(|layers| {
-        let made = layers.into_iter().enumerate().map(|(number, (priority, settings, enforce))| {
-            let all = [Consent::ConnectionCritical, Consent::NoFallback, Consent::Unknown];
-            let mut layer = consenting(layer(&format!("layer-{number}"), priority, &[]), &all);
-            layer.mode = if enforce { Mode::Enforce } else { Mode::Report };
-            layer.settings = settings
-                .into_iter()
-                .map(|(key, value)| match KEYS[key] {
-                    "Password" => secret("Password", &format!("v{value}")),
-                    name => plain(name, &value.to_string()),
-                })
-                .collect();
-            layer
-        });
+        let made = layers
+            .into_iter()
+            .enumerate()
+            .map(|(number, (priority, settings, enforce))| {
+                let all = [
+                    Consent::ConnectionCritical,
+                    Consent::NoFallback,
+                    Consent::Unknown,
+                ];
+                let mut layer = consenting(layer(&format!("layer-{number}"), priority, &[]), &all);
+                layer.mode = if enforce { Mode::Enforce } else { Mode::Report };
+                layer.settings = settings
+                    .into_iter()
+                    .map(|(key, value)| match KEYS[key] {
+                        "Password" => secret("Password", &format!("v{value}")),
+                        name => plain(name, &value.to_string()),
+                    })
+                    .collect();
+                layer
+            });
         made.collect()
     })
 }
 
+/// What the station holds.
+type Values = Vec<(String, String)>;
+
+/// What is told of its keys.
+type States = Vec<(String, State, Reason)>;
+
 /// What must not depend on how often the process died: attempts and times may.
-fn place(world: &World) -> (Vec<(String, String)>, Vec<(String, State, Reason)>) {
-    let values = world.values().into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    let states = world.verdicts().into_iter().map(|v| (v.key.to_string(), v.state, v.reason)).collect();
+fn place(world: &World) -> (Values, States) {
+    let values = world
+        .values()
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    let states = world
+        .verdicts()
+        .into_iter()
+        .map(|v| (v.key.to_string(), v.state, v.reason))
+        .collect();
     (values, states)
 }
 
@@ -92,8 +134,15 @@ fn unharmed(world: &World) -> Result<(), TestCaseError> {
 
 fn at_rest(world: &mut World) -> Result<(), TestCaseError> {
     let before = (world.station.writes, world.published.clone());
-    prop_assert!(!world.pass().unwrap_or(true), "there is something to do at rest");
-    prop_assert_eq!(before, (world.station.writes, world.published.clone()), "a pass at rest changes nothing");
+    prop_assert!(
+        !world.pass().unwrap_or(true),
+        "there is something to do at rest"
+    );
+    prop_assert_eq!(
+        before,
+        (world.station.writes, world.published.clone()),
+        "a pass at rest changes nothing"
+    );
     Ok(())
 }
 
@@ -205,11 +254,22 @@ fn a_station_at_rest_with_forty_keys_is_remembered_in_little() {
     let names: Vec<String> = (0..40).map(|number| format!("Key{number}")).collect();
     let settings: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
     let layers = [consenting(base(&settings), &[Consent::Unknown])];
-    let station = names.iter().fold(FakeStation::default(), |station, name| station.with(name, "0", Habit::Stores));
+    let station = names.iter().fold(FakeStation::default(), |station, name| {
+        station.with(name, "0", Habit::Stores)
+    });
     let mut world = World::new(scene(&layers), station);
     world.run();
-    assert!(world.verdicts().iter().all(|verdict: &KeyVerdict| verdict.state == State::InSync));
-    assert!(world.published.keys.is_empty(), "{:?}", world.published.keys);
+    assert!(
+        world
+            .verdicts()
+            .iter()
+            .all(|verdict: &KeyVerdict| verdict.state == State::InSync)
+    );
+    assert!(
+        world.published.keys.is_empty(),
+        "{:?}",
+        world.published.keys
+    );
     let text = serde_json::to_string(&world.published).expect("memory is plain data");
     assert!(text.len() < 600, "{} bytes: {text}", text.len());
 }

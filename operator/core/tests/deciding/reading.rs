@@ -12,7 +12,10 @@ use crate::given::*;
 
 fn check(scene: &Scene, expect: &[&str]) {
     let read = scene.plan().read;
-    assert_eq!(read, expect.iter().map(|&key| Key::from(key)).collect::<Vec<_>>());
+    assert_eq!(
+        read,
+        expect.iter().map(|&key| Key::from(key)).collect::<Vec<_>>()
+    );
 }
 
 fn two() -> Scene {
@@ -28,7 +31,10 @@ fn managed_keys_are_asked_by_name_once() {
 #[test]
 fn companions_are_asked_only_where_a_managed_key_needs_them() {
     check(&scene(&[base(&[("Items", "a")])]), &["Items"]);
-    check(&scene(&[base(&[("Items", "a,b")])]), &["Items", "ItemsMaxLength"]);
+    check(
+        &scene(&[base(&[("Items", "a,b")])]),
+        &["Items", "ItemsMaxLength"],
+    );
     check(&scene(&[base(&[("Reserved", "1")])]), &["Reserved"]);
     let unread = scene(&[base(&[("Reserved", "1")])]).with(|scene| scene.station.profiles = None);
     check(&unread, &["Reserved", "SupportedFeatureProfiles"]);
@@ -38,7 +44,8 @@ fn companions_are_asked_only_where_a_managed_key_needs_them() {
 fn hidden_and_inapplicable_keys_are_not_asked() {
     let mut layer = base(&[("Reserved", "1"), ("Plain", "2")]);
     layer.settings.push(secret("Password", "v1"));
-    let scene = scene(&[layer]).with(|scene| scene.station.profiles = Some(vec!["core".to_owned()]));
+    let scene =
+        scene(&[layer]).with(|scene| scene.station.profiles = Some(vec!["core".to_owned()]));
     check(&scene, &["Plain"]);
 }
 
@@ -60,19 +67,29 @@ fn a_pass_with_writes_asks_for_a_closing_read_of_everything() {
     let scene = two().shows(&[("Plain", "1"), ("Other", "2")]);
     let plan = scene.plan();
     let memory = intend(plan.memory.clone(), &plan.changes, scene.now);
-    check(&scene.with(|scene| scene.memory = memory), &["Other", "Plain"]);
+    check(
+        &scene.with(|scene| scene.memory = memory),
+        &["Other", "Plain"],
+    );
 }
 
 #[test]
 fn a_failed_read_is_tried_again_after_a_pause_and_holds_nothing_else() {
-    let failed = Reading::Failed { what: "timed out".to_owned(), disconnected: false, at: noon() };
+    let failed = Reading::Failed {
+        what: "timed out".to_owned(),
+        disconnected: false,
+        at: noon(),
+    };
     let scene = two().shows(&[("Other", "1")]).reads("Plain", failed);
     let plan = scene.plan();
     assert!(plan.read.is_empty());
     assert_eq!(plan.check_again, Some(noon() + scene.policy.backoff));
     assert_eq!(written(&plan), ["Other"]);
     let told = verdict(&plan, "Plain");
-    assert_eq!((told.state, told.reason), (State::Unknown, Reason::BackingOff));
+    assert_eq!(
+        (told.state, told.reason),
+        (State::Unknown, Reason::BackingOff)
+    );
     assert!(told.message.contains("timed out"));
     check(&scene.later(SignedDuration::from_secs(30)), &["Plain"]);
 }
@@ -85,10 +102,17 @@ fn a_key_over_which_the_station_falls_is_no_longer_asked() {
         at: noon(),
         firmware: Some("1.0".to_owned()),
     };
-    let scene = |count| two().shows(&[("Other", "2")]).remembers("Plain", |key| key.falls = Some(falls(count)));
+    let scene = |count| {
+        two()
+            .shows(&[("Other", "2")])
+            .remembers("Plain", |key| key.falls = Some(falls(count)))
+    };
     let once = scene(1).plan();
     assert!(once.read.is_empty(), "not at once");
-    assert_eq!(once.check_again, Some(noon() + SignedDuration::from_secs(30)));
+    assert_eq!(
+        once.check_again,
+        Some(noon() + SignedDuration::from_secs(30))
+    );
     check(&scene(1).later(SignedDuration::from_mins(1)), &["Plain"]);
     check(&scene(3).later(SignedDuration::from_hours(1000)), &[]);
     assert_eq!(scene(3).verdict("Plain").state, State::Quarantined);
@@ -108,13 +132,21 @@ fn nothing_is_asked_of_a_station_that_must_not_be_called() {
         check(&scene, &[]);
         assert!(!scene.verdict("Plain").actionable);
     }
-    check(&two().with(|scene| scene.policy.brake = Brake::Report), &["Other", "Plain"]);
+    check(
+        &two().with(|scene| scene.policy.brake = Brake::Report),
+        &["Other", "Plain"],
+    );
 }
 
 #[test]
 fn an_offline_station_keeps_its_last_states() {
-    let scene = two().shows(&[("Plain", "2"), ("Other", "1")]).with(|scene| scene.station.link = Link::Offline);
-    let gone = scene.clone().reconnects().with(|scene| scene.station.link = Link::Unregistered);
+    let scene = two()
+        .shows(&[("Plain", "2"), ("Other", "1")])
+        .with(|scene| scene.station.link = Link::Offline);
+    let gone = scene
+        .clone()
+        .reconnects()
+        .with(|scene| scene.station.link = Link::Unregistered);
     for scene in [scene, gone] {
         assert_eq!(scene.verdict("Plain").state, State::InSync);
         assert_eq!(scene.verdict("Other").observed.as_deref(), Some("1"));
@@ -123,7 +155,9 @@ fn an_offline_station_keeps_its_last_states() {
 
 #[test]
 fn memory_of_a_newer_version_stops_all_calls() {
-    let scene = two().shows(&[("Plain", "1")]).with(|scene| scene.memory.format_version = FORMAT_VERSION + 1);
+    let scene = two()
+        .shows(&[("Plain", "1")])
+        .with(|scene| scene.memory.format_version = FORMAT_VERSION + 1);
     let plan = scene.plan();
     assert!(plan.read.is_empty() && plan.changes.is_empty());
     assert_eq!(plan.memory, scene.memory, "and nothing of it is touched");
@@ -133,6 +167,8 @@ fn memory_of_a_newer_version_stops_all_calls() {
 #[test]
 fn the_period_is_looked_at_again_when_it_is_due() {
     let due = noon() + SignedDuration::from_hours(6);
-    let scene = two().shows(&[("Plain", "2"), ("Other", "2")]).with(|scene| scene.policy.resync_due = Some(due));
+    let scene = two()
+        .shows(&[("Plain", "2"), ("Other", "2")])
+        .with(|scene| scene.policy.resync_due = Some(due));
     assert_eq!(scene.plan().check_again, Some(due));
 }

@@ -10,7 +10,11 @@ fn resolved(layers: &[Layer], key: &str) -> ResolvedSetting {
     let catalogue = catalogue().for_station(&Device::default(), None);
     let forwards = resolve(layers, &catalogue);
     let backwards: Vec<Layer> = layers.iter().rev().cloned().collect();
-    assert_eq!(forwards, resolve(&backwards, &catalogue), "the order does not matter");
+    assert_eq!(
+        forwards,
+        resolve(&backwards, &catalogue),
+        "the order does not matter"
+    );
     forwards.settings[&Key::from(key)].clone()
 }
 
@@ -23,7 +27,10 @@ fn value(resolved: &ResolvedSetting) -> &str {
 }
 
 fn held(mut layer: Layer) -> Layer {
-    layer.standing = Standing::Held { reason: HeldLayer::Suspended, message: "suspended".to_owned() };
+    layer.standing = Standing::Held {
+        reason: HeldLayer::Suspended,
+        message: "suspended".to_owned(),
+    };
     layer
 }
 
@@ -34,22 +41,35 @@ fn with(mut layer: Layer, setting: Setting) -> Layer {
 
 #[test]
 fn the_higher_priority_wins_key_by_key() {
-    let layers = [layer("low", 1, &[("Plain", "1"), ("Other", "1")]), layer("high", 2, &[("Plain", "2")])];
+    let layers = [
+        layer("low", 1, &[("Plain", "1"), ("Other", "1")]),
+        layer("high", 2, &[("Plain", "2")]),
+    ];
     assert_eq!(value(&resolved(&layers, "Plain")), "2");
     assert_eq!(value(&resolved(&layers, "Other")), "1");
 }
 
 #[test]
 fn equal_priority_with_equal_typed_values_is_no_conflict() {
-    let layers = [layer("a", 1, &[("Flag", "true")]), layer("b", 1, &[("Flag", "1")])];
+    let layers = [
+        layer("a", 1, &[("Flag", "true")]),
+        layer("b", 1, &[("Flag", "1")]),
+    ];
     assert!(resolved(&layers, "Flag").conflict.is_empty());
-    let layers = [layer("a", 1, &[("Plain", "0900")]), layer("b", 1, &[("Plain", "900")])];
+    let layers = [
+        layer("a", 1, &[("Plain", "0900")]),
+        layer("b", 1, &[("Plain", "900")]),
+    ];
     assert!(resolved(&layers, "Plain").conflict.is_empty());
 }
 
 #[test]
 fn equal_priority_with_unequal_values_is_a_conflict_named_after_the_first() {
-    let layers = [layer("b", 1, &[("Plain", "3")]), layer("a", 1, &[("Plain", "2")]), layer("z", 0, &[("Plain", "9")])];
+    let layers = [
+        layer("b", 1, &[("Plain", "3")]),
+        layer("a", 1, &[("Plain", "2")]),
+        layer("z", 0, &[("Plain", "9")]),
+    ];
     let fought = resolved(&layers, "Plain");
     assert_eq!(fought.layer.config, config("a"));
     assert_eq!(fought.conflict.len(), 1);
@@ -58,7 +78,10 @@ fn equal_priority_with_unequal_values_is_a_conflict_named_after_the_first() {
 
 #[test]
 fn a_lower_layer_does_not_take_part_in_a_fight() {
-    let layers = [layer("a", 1, &[("Plain", "2")]), layer("z", 0, &[("Plain", "9")])];
+    let layers = [
+        layer("a", 1, &[("Plain", "2")]),
+        layer("z", 0, &[("Plain", "9")]),
+    ];
     assert!(resolved(&layers, "Plain").conflict.is_empty());
 }
 
@@ -67,15 +90,28 @@ fn a_secret_and_a_plain_value_conflict_and_so_do_two_versions() {
     let plain_one = layer("a", 1, &[("Other", "x")]);
     let secret_one = with(layer("b", 1, &[]), secret("Other", "v1"));
     let other_one = with(layer("c", 1, &[]), secret("Other", "v2"));
-    assert_eq!(resolved(&[plain_one, secret_one.clone()], "Other").conflict.len(), 1);
-    assert_eq!(resolved(&[secret_one.clone(), other_one], "Other").conflict.len(), 1);
+    assert_eq!(
+        resolved(&[plain_one, secret_one.clone()], "Other")
+            .conflict
+            .len(),
+        1
+    );
+    assert_eq!(
+        resolved(&[secret_one.clone(), other_one], "Other")
+            .conflict
+            .len(),
+        1
+    );
     let same = with(layer("d", 1, &[]), secret("Other", "v1"));
     assert!(resolved(&[secret_one, same], "Other").conflict.is_empty());
 }
 
 #[test]
 fn a_held_layer_wins_and_never_falls_through() {
-    let layers = [held(layer("high", 2, &[("Plain", "2")])), layer("low", 1, &[("Plain", "1")])];
+    let layers = [
+        held(layer("high", 2, &[("Plain", "2")])),
+        layer("low", 1, &[("Plain", "1")]),
+    ];
     let winner = resolved(&layers, "Plain");
     assert_eq!(value(&winner), "2");
     assert_ne!(winner.layer.standing, Standing::Active);
@@ -93,9 +129,15 @@ fn of_agreeing_layers_the_most_careful_wins() {
 
 #[test]
 fn names_are_one_key_whatever_their_case() {
-    let layers = [layer("a", 1, &[("plain", "1")]), layer("b", 2, &[("PLAIN", "2")])];
+    let layers = [
+        layer("a", 1, &[("plain", "1")]),
+        layer("b", 2, &[("PLAIN", "2")]),
+    ];
     assert_eq!(value(&resolved(&layers, "Plain")), "2");
-    let strangers = [layer("a", 1, &[("mystery", "1")]), layer("b", 2, &[("Mystery", "2")])];
+    let strangers = [
+        layer("a", 1, &[("mystery", "1")]),
+        layer("b", 2, &[("Mystery", "2")]),
+    ];
     assert_eq!(value(&resolved(&strangers, "Mystery")), "2");
 }
 

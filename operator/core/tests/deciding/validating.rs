@@ -13,7 +13,11 @@ fn check(scene: &Scene, key: &str, state: State, words: &[&str]) {
     let barrier = barrier.unwrap_or_else(|| panic!("nothing holds {key}"));
     assert_eq!(barrier.state, state, "{}", barrier.message);
     for word in words {
-        assert!(barrier.message.contains(word), "{word:?} is not in {:?}", barrier.message);
+        assert!(
+            barrier.message.contains(word),
+            "{word:?} is not in {:?}",
+            barrier.message
+        );
     }
 }
 
@@ -23,8 +27,16 @@ fn free(scene: &Scene, key: &str) {
 
 #[test]
 fn a_conflict_names_both_values_and_configs() {
-    let fight = scene(&[layer("a", 5, &[("Plain", "2")]), layer("b", 5, &[("Plain", "3")])]);
-    check(&fight, "Plain", State::Conflict, &["north/a", "\"2\"", "north/b", "\"3\"", "priority"]);
+    let fight = scene(&[
+        layer("a", 5, &[("Plain", "2")]),
+        layer("b", 5, &[("Plain", "3")]),
+    ]);
+    check(
+        &fight,
+        "Plain",
+        State::Conflict,
+        &["north/a", "\"2\"", "north/b", "\"3\"", "priority"],
+    );
 }
 
 #[test]
@@ -39,13 +51,28 @@ fn a_conflict_over_secrets_names_no_value() {
 
 #[test]
 fn a_value_out_of_range_says_what_is_taken() {
-    check(&scene(&[base(&[("Plain", "1001")])]), "Plain", State::Invalid, &["1000"]);
+    check(
+        &scene(&[base(&[("Plain", "1001")])]),
+        "Plain",
+        State::Invalid,
+        &["1000"],
+    );
 }
 
 #[test]
 fn what_is_no_configuration_is_invalid() {
-    check(&scene(&[base(&[("Command", "true")])]), "Command", State::Invalid, &["command", "remove"]);
-    check(&scene(&[base(&[("Meter", "1")])]), "Meter", State::Invalid, &["reading", "remove"]);
+    check(
+        &scene(&[base(&[("Command", "true")])]),
+        "Command",
+        State::Invalid,
+        &["command", "remove"],
+    );
+    check(
+        &scene(&[base(&[("Meter", "1")])]),
+        "Meter",
+        State::Invalid,
+        &["reading", "remove"],
+    );
 }
 
 #[test]
@@ -57,27 +84,64 @@ fn a_secret_in_a_manifest_is_refused_without_repeating_it() {
 
 #[test]
 fn credentials_are_refused_until_rotation_exists() {
-    let keys = base(&[("AuthorizationKey", "00112233445566778899"), ("securityprofile", "2")]);
+    let keys = base(&[
+        ("AuthorizationKey", "00112233445566778899"),
+        ("securityprofile", "2"),
+    ]);
     let scene = scene(&[consenting(keys, &[Consent::Unknown])]);
-    check(&scene, "AuthorizationKey", State::Invalid, &["not supported"]);
-    check(&scene, "securityprofile", State::Invalid, &["not supported"]);
+    check(
+        &scene,
+        "AuthorizationKey",
+        State::Invalid,
+        &["not supported"],
+    );
+    check(
+        &scene,
+        "securityprofile",
+        State::Invalid,
+        &["not supported"],
+    );
 }
 
 #[test]
 fn a_missing_consent_is_named() {
-    check(&scene(&[base(&[("Safety", "1")])]), "Safety", State::NeedsConsent, &["Safety", "spec.consent", "north/base"]);
-    check(&scene(&[base(&[("Mystery", "1")])]), "Mystery", State::NeedsConsent, &["add Unknown"]);
-    check(&scene(&[base(&[("Url", "ws://a")])]), "Url", State::NeedsConsent, &["add ConnectionCritical"]);
+    check(
+        &scene(&[base(&[("Safety", "1")])]),
+        "Safety",
+        State::NeedsConsent,
+        &["Safety", "spec.consent", "north/base"],
+    );
+    check(
+        &scene(&[base(&[("Mystery", "1")])]),
+        "Mystery",
+        State::NeedsConsent,
+        &["add Unknown"],
+    );
+    check(
+        &scene(&[base(&[("Url", "ws://a")])]),
+        "Url",
+        State::NeedsConsent,
+        &["add ConnectionCritical"],
+    );
     let half = consenting(base(&[("Url", "ws://a")]), &[Consent::ConnectionCritical]);
-    check(&scene(&[half]), "Url", State::NeedsConsent, &["add NoFallback"]);
-    let whole = consenting(base(&[("Url", "ws://a")]), &[Consent::ConnectionCritical, Consent::NoFallback]);
+    check(
+        &scene(&[half]),
+        "Url",
+        State::NeedsConsent,
+        &["add NoFallback"],
+    );
+    let whole = consenting(
+        base(&[("Url", "ws://a")]),
+        &[Consent::ConnectionCritical, Consent::NoFallback],
+    );
     free(&scene(&[whole]), "Url");
 }
 
 #[test]
 fn a_read_only_key_may_be_asserted_without_consent() {
     free(&scene(&[base(&[("Fixed", "2")])]), "Fixed");
-    let told = scene(&[base(&[("Mystery", "2")])]).reads("Mystery", known_readonly("Mystery", "1", true));
+    let told =
+        scene(&[base(&[("Mystery", "2")])]).reads("Mystery", known_readonly("Mystery", "1", true));
     free(&told, "Mystery");
     assert_eq!(told.verdict("Mystery").state, State::ReadOnlyMismatch);
 }
@@ -86,13 +150,17 @@ fn a_read_only_key_may_be_asserted_without_consent() {
 fn a_secret_of_a_wrong_length_is_invalid() {
     let mut layer = base(&[]);
     layer.settings.push(secret("Password", "v1"));
-    layer.settings[0].value = SettingValue::Secret { version: version("v1"), length: 3 };
+    layer.settings[0].value = SettingValue::Secret {
+        version: version("v1"),
+        length: 3,
+    };
     check(&scene(&[layer]), "Password", State::Invalid, &["4"]);
 }
 
 #[test]
 fn an_empty_list_of_profiles_tells_nothing() {
-    let none = scene(&[base(&[("Reserved", "1")])]).with(|scene| scene.station.profiles = Some(Vec::new()));
+    let none = scene(&[base(&[("Reserved", "1")])])
+        .with(|scene| scene.station.profiles = Some(Vec::new()));
     free(&none, "Reserved");
     let unread = scene(&[base(&[("Reserved", "1")])]).with(|scene| scene.station.profiles = None);
     free(&unread, "Reserved");
@@ -100,10 +168,16 @@ fn an_empty_list_of_profiles_tells_nothing() {
 
 #[test]
 fn a_rule_between_keys_holds_the_key_that_it_is_about() {
-    let list = scene(&[base(&[("Items", "a,b,c")])]).shows(&[("Items", "a"), ("ItemsMaxLength", "2")]);
+    let list =
+        scene(&[base(&[("Items", "a,b,c")])]).shows(&[("Items", "a"), ("ItemsMaxLength", "2")]);
     check(&list, "Items", State::Invalid, &["2"]);
     let findings = list.desired().findings;
-    assert!(findings.iter().any(|finding| finding.severity == Severity::Error), "{findings:?}");
+    assert!(
+        findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Error),
+        "{findings:?}"
+    );
 }
 
 #[test]
@@ -117,11 +191,20 @@ fn a_disagreement_about_access_is_a_finding() {
 
 #[test]
 fn the_wire_has_the_canonical_value() {
-    let scene = scene(&[base(&[("Plain", " 0045"), ("Flag", "TRUE")])]).shows(&[("Plain", "1"), ("Flag", "0")]);
+    let scene = scene(&[base(&[("Plain", " 0045"), ("Flag", "TRUE")])])
+        .shows(&[("Plain", "1"), ("Flag", "0")]);
     let plan = scene.plan();
-    let values: Vec<_> = plan.changes.iter().map(|change| change.value.clone()).collect();
+    let values: Vec<_> = plan
+        .changes
+        .iter()
+        .map(|change| change.value.clone())
+        .collect();
     assert_eq!(values, vec![plain_value("true"), plain_value("45")]);
-    assert_eq!(plan.changes[0].alternative.as_deref(), Some("1"), "the station's own word, if the first is rejected");
+    assert_eq!(
+        plan.changes[0].alternative.as_deref(),
+        Some("1"),
+        "the station's own word, if the first is rejected"
+    );
 }
 
 #[test]
@@ -137,7 +220,7 @@ fn the_hash_stands_for_what_is_desired_and_not_for_what_is_observed() {
         assert_ne!(hash(&one), hash(&other));
     }
     // The same on every machine and version: status outlives the process.
-    assert_eq!(hash(&one), "HASH");
+    assert_eq!(hash(&one), "f11be9d993d903b9");
 }
 
 #[test]
@@ -146,6 +229,9 @@ fn held_keys_are_pending_and_not_drift() {
         .shows(&[("Plain", "1")])
         .with(|scene| scene.station.link = stationkeeper_core::station::Link::Offline)
         .verdict("Plain");
-    assert_eq!((verdict.state, verdict.reason), (State::Pending, Reason::Offline));
+    assert_eq!(
+        (verdict.state, verdict.reason),
+        (State::Pending, Reason::Offline)
+    );
     assert!(!verdict.state.is_drift());
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use serde::Serialize;
 use stationkeeper_core::catalogue::{Catalogue, review};
-use stationkeeper_core::words::Severity;
+use stationkeeper_core::words::{Key, Severity};
 
 use crate::manifest::Problem;
 use crate::manifest::catalogue::{self, CatalogueFile};
@@ -58,6 +58,8 @@ struct Told {
     severity: Severity,
     rule: String,
     field: Option<String>,
+    /// The key that it is about, where the document could be read as far as that.
+    key: Option<Key>,
     message: String,
 }
 
@@ -74,6 +76,7 @@ impl Told {
             severity,
             rule: rule.to_owned(),
             field: Some(field).filter(|field| !field.is_empty()),
+            key: None,
             message,
         }
     }
@@ -116,6 +119,7 @@ fn report(file: &Path, bytes: &[u8]) -> Report {
             severity: Severity::Error,
             rule: "NoCatalogue".to_owned(),
             field: None,
+            key: None,
             message: "there is no catalogue in this file: it begins with vendor, match, sources or keys, \
                       or is an object of kind KeyCatalogue"
                 .to_owned(),
@@ -139,8 +143,12 @@ fn of_document(read: &CatalogueFile) -> Vec<Told> {
     if let Some(document) = read.document.as_ref().filter(|_| told.is_empty()) {
         let remarks = review(&Catalogue::built_in(), &read.name, document);
         told.extend(remarks.into_iter().map(|remark| {
+            let key = remark.entry.and_then(|entry| document.keys.get(entry));
             let problem = read.problem(remark.entry, remark.fact, remark.message);
-            Told::new(problem, remark.severity, &remark.rule)
+            Told {
+                key: key.map(|entry| entry.key.clone()),
+                ..Told::new(problem, remark.severity, &remark.rule)
+            }
         }));
     }
     told
@@ -158,13 +166,14 @@ fn lines(report: &Report) -> String {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        let field = told.field.as_ref().map(|field| format!("{field}: "));
+        let field = match (&told.field, &told.key) {
+            (Some(field), Some(key)) => format!("{field} ({key}): "),
+            (Some(field), None) => format!("{field}: "),
+            (None, _) => String::new(),
+        };
         text.push_str(&format!(
             "{file}:{}:{}: {severity}: {}{}\n",
-            told.line,
-            told.column,
-            field.unwrap_or_default(),
-            told.message
+            told.line, told.column, field, told.message
         ));
     }
     let count = |severity| {

@@ -1,0 +1,189 @@
+//! Stations that we did not write, against the product without a cluster.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use stationkeeper_tests::{Launch, Operator, PythonStation, eventually, seconds};
+use tempfile::TempDir;
+
+const LIMIT: Duration = seconds(30);
+
+const MANIFESTS: &str = r#"
+apiVersion: v1
+kind: Secret
+metadata: {name: credentials, namespace: north}
+stringData: {password: not-a-real-password}
+---
+apiVersion: stationkeeper.dev/v1alpha1
+kind: ChargeStation
+metadata: {name: guarded, namespace: north}
+spec:
+  identity: "Guarded 1"
+  authentication: {secretRef: {name: credentials}}
+---
+apiVersion: stationkeeper.dev/v1alpha1
+kind: ChargeStation
+metadata: {name: open, namespace: north}
+spec:
+  identity: OPEN1
+  authentication: {none: true}
+---
+apiVersion: stationkeeper.dev/v1alpha1
+kind: ChargeStationConfig
+metadata: {name: baseline, namespace: north}
+spec:
+  stations: {selector: {}}
+  mode: Enforce
+  settings:
+    - {key: MeterValueSampleInterval, value: "900"}
+    - {key: ClockAlignedDataInterval, value: "60"}
+    - {key: NumberOfConnectors, value: "2"}
+    - {key: ConnectionTimeOut, value: "90"}
+"#;
+
+/// The operator over a folder with the manifests above.
+struct Site {
+    operator: Operator,
+    _folder: TempDir,
+}
+
+impl Site {
+    async fn open() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let manifests = folder.path().join("manifests");
+        fs::create_dir(&manifests)?;
+        fs::write(manifests.join("site.yaml"), MANIFESTS)?;
+        let launch = Launch::new()?.folders(&manifests, folder.path().join("state"));
+        let mut operator = launch.arguments(["--settle", "200ms"]).start()?;
+        operator.wait_until_ready(LIMIT).await?;
+        Ok(Self {
+            operator,
+            _folder: folder,
+        })
+    }
+}
+
+/// A station with one key of each kind.
+fn description() -> Value {
+    json!({"vendor": "Somebody", "model": "Else", "keys": {
+        "MeterValueSampleInterval": {"value": "60"},
+        "ClockAlignedDataInterval": {"value": "0", "reboot": true},
+        "NumberOfConnectors": {"value": "1", "readonly": true},
+        "ConnectionTimeOut": {"value": "30", "reject": true},
+        "HeartbeatInterval": {"value": "300"},
+    }})
+}
+
+#[tokio::test]
+async fn each_key_of_a_foreign_station_ends_in_its_own_state() -> Result<()> {
+    let site = Site::open().await?;
+    let mut station = PythonStation::start(&site.operator.station_url("OPEN1"), &description())?;
+    let booted = station.wait_until_booted(LIMIT).await?;
+    assert_eq!(
+        booted["status"], "Pending",
+        "nobody has said who may charge"
+    );
+    for (key, state) in [
+        ("MeterValueSampleInterval", "InSync"),
+        ("ClockAlignedDataInterval", "ResetPending"),
+        ("NumberOfConnectors", "ReadOnlyMismatch"),
+        ("ConnectionTimeOut", "Rejected"),
+    ] {
+        site.operator
+            .wait_for_state("OPEN1", key, state, LIMIT)
+            .await?;
+    }
+    station.boot()?;
+    site.operator
+        .wait_for_state("OPEN1", "ClockAlignedDataInterval", "InSync", LIMIT)
+        .await?;
+
+    let written = station.calls("ChangeConfiguration")?;
+    let times = |key: &str| {
+        written
+            .iter()
+            .filter(|call| call["payload"]["key"] == key)
+            .count()
+    };
+    assert_eq!(times("MeterValueSampleInterval"), 1, "{written:?}");
+    assert_eq!(times("ClockAlignedDataInterval"), 1, "{written:?}");
+    assert_eq!(times("NumberOfConnectors"), 0, "{written:?}");
+    assert!(station.calls("Reset")?.is_empty(), "the policy is Wait");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_foreign_station_comes_in_with_its_password_only() -> Result<()> {
+    let site = Site::open().await?;
+    let url = site.operator.station_url("Guarded%201");
+    let stranger = PythonStation::start(&url, &description())?;
+    let refused = stranger
+        .wait_for(LIMIT, |event| event["event"] == "refused")
+        .await?;
+    assert_eq!(refused["status"], 401, "{refused}");
+    drop(stranger);
+
+    let mut known = description();
+    known["password"] = json!("not-a-real-password");
+    let _station = PythonStation::start(&url, &known)?;
+    site.operator
+        .wait_for_state("Guarded 1", "MeterValueSampleInterval", "InSync", LIMIT)
+        .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_foreign_station_that_nobody_declared_is_told_404() -> Result<()> {
+    let site = Site::open().await?;
+    let station = PythonStation::start(&site.operator.station_url("NOBODY"), &description())?;
+    let refused = station
+        .wait_for(LIMIT, |event| event["event"] == "refused")
+        .await?;
+    assert_eq!(refused["status"], 404, "{refused}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_foreign_station_was_is_remembered_when_it_reconnects_without_a_boot() -> Result<()>
+{
+    let site = Site::open().await?;
+    let mut station = PythonStation::start(&site.operator.station_url("OPEN1"), &description())?;
+    site.operator
+        .wait_for_state("OPEN1", "ClockAlignedDataInterval", "ResetPending", LIMIT)
+        .await?;
+    station.reconnect()?;
+    eventually(LIMIT, async || {
+        let events = station.events()?;
+        let connected = events
+            .iter()
+            .filter(|event| event["event"] == "connected")
+            .count();
+        ensure!(connected == 2, "{connected} connections");
+        let row = site
+            .operator
+            .key("OPEN1", "ClockAlignedDataInterval")
+            .await?;
+        ensure!(row["stale"] == false, "{row}");
+        // A new connection alone is no boot.
+        ensure!(row["state"] == "ResetPending", "{row}");
+        Ok(())
+    })
+    .await?;
+    let status = site.operator.status().await?;
+    let stations = status["stations"]
+        .as_array()
+        .context("a list of stations")?;
+    let open = stations
+        .iter()
+        .find(|station| station["identity"] == "OPEN1")
+        .context("the station")?;
+    assert_eq!(
+        (&open["vendor"], &open["model"]),
+        (&json!("Somebody"), &json!("Else")),
+        "{open}"
+    );
+    assert_eq!(open["connected"], true, "{open}");
+    Ok(())
+}
