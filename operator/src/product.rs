@@ -19,7 +19,7 @@ use stationkeeper_core::catalogue::Catalogue;
 use stationkeeper_core::layer::Mode;
 use stationkeeper_core::station::Brake;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -499,6 +499,7 @@ async fn lead(parts: &mut Parts, leadership: Leadership, cancel: CancellationTok
     let (changes, changed) = mpsc::unbounded_channel();
     let mut tasks: JoinSet<Result<(), ProductError>> = JoinSet::new();
     let mut unreadable = None;
+    let mut secrets_changed = None;
     let stores = match &mut parts.source.kind {
         SourceKind::Folder { source, streams, .. } => {
             let Some(streams) = streams.take() else { return Err(ProductError::Ended("the folder source")) };
@@ -506,6 +507,7 @@ async fn lead(parts: &mut Parts, leadership: Leadership, cancel: CancellationTok
             let (stores, fill) = Stores::fill(stations, configs, changes);
             let looking = Arc::clone(source);
             unreadable = Some(unreadable_of(source));
+            secrets_changed = Some(source.secrets_changed());
             spawn_until(&mut tasks, &cancel, "the stores", fill);
             spawn_until(&mut tasks, &cancel, "the folder source", looking.run());
             stores
@@ -557,7 +559,7 @@ async fn lead(parts: &mut Parts, leadership: Leadership, cancel: CancellationTok
         let run = registration::run(register, Arc::clone(&context), registering);
         spawn_until(&mut tasks, &cancel, "the registration of stations", run);
     }
-    spawn_until(&mut tasks, &cancel, "the reading of Secrets", read_secrets(Arc::clone(&context), wants));
+    spawn_until(&mut tasks, &cancel, "the reading of Secrets", read_secrets(Arc::clone(&context), wants, secrets_changed));
     spawn_until(&mut tasks, &cancel, "the sums of configs", {
         summarise_configs(Arc::clone(&context), touches, asked, cancel.child_token())
     });
@@ -625,11 +627,16 @@ async fn follow_config_map(
     }
 }
 
-/// Reads the Secrets that handshakes ask for, and all in use every ten minutes.
-async fn read_secrets(context: Arc<Context>, mut wants: mpsc::UnboundedReceiver<(String, String)>) {
+/// Reads the Secrets that handshakes ask for, and all in use every ten minutes; those of files also when a file changes.
+async fn read_secrets(
+    context: Arc<Context>,
+    mut wants: mpsc::UnboundedReceiver<(String, String)>,
+    mut changed: Option<watch::Receiver<u64>>,
+) {
     let mut round = tokio::time::interval(SECRETS_EVERY);
     round.reset();
     loop {
+        // All three are cancel-safe.
         tokio::select! {
             want = wants.recv() => {
                 let Some((namespace, name)) = want else { return };
@@ -638,18 +645,29 @@ async fn read_secrets(context: Arc<Context>, mut wants: mpsc::UnboundedReceiver<
                     let _ = context.secrets.get(&namespace, &name).await;
                 }
             }
-            _ = round.tick() => {
-                let mut names = context.secrets.names();
-                names.extend(context.stores.stations.state().iter().flat_map(|station| secrets_of(station).collect::<Vec<_>>()));
-                names.sort();
-                names.dedup();
-                for (namespace, name) in names {
-                    context.secrets.refresh(&namespace, &name).await;
-                }
-                context.look_again();
-            }
+            _ = round.tick() => read_all_secrets(&context).await,
+            () = next_change(&mut changed) => read_all_secrets(&context).await,
         }
     }
+}
+
+/// Waits for a change; for ever where changes are not told, as by a cluster.
+async fn next_change(changed: &mut Option<watch::Receiver<u64>>) {
+    match changed {
+        Some(receiver) if receiver.changed().await.is_ok() => {}
+        Some(_) | None => std::future::pending().await,
+    }
+}
+
+async fn read_all_secrets(context: &Context) {
+    let mut names = context.secrets.names();
+    names.extend(context.stores.stations.state().iter().flat_map(|station| secrets_of(station).collect::<Vec<_>>()));
+    names.sort();
+    names.dedup();
+    for (namespace, name) in names {
+        context.secrets.refresh(&namespace, &name).await;
+    }
+    context.look_again();
 }
 
 /// The desired HeartbeatInterval of a station, for the answer to its BootNotification.

@@ -32,7 +32,7 @@ impl Service {
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((mut station, _)) = listener.accept().await {
-                let to = *leads.lock().unwrap();
+                let Ok(to) = leads.lock().map(|to| *to) else { return };
                 connections.spawn(async move {
                     if let Ok(mut gateway) = TcpStream::connect(to).await {
                         // Either side may go at any time; the other one sees it.
@@ -45,7 +45,9 @@ impl Service {
     }
 
     fn lead_to(&self, target: SocketAddr) {
-        *self.target.lock().unwrap() = target;
+        if let Ok(mut leads) = self.target.lock() {
+            *leads = target;
+        }
     }
 }
 

@@ -35,6 +35,13 @@ fn main() {
         .nth(1)
         .and_then(|rounds| rounds.parse().ok())
         .unwrap_or(20_000);
+    let mut out = std::io::stdout().lock();
+    // A reader that went away has had what it wanted.
+    let _ = std::io::Write::write_all(&mut out, format!("{}\n", document(rounds)).as_bytes());
+}
+
+/// What was measured.
+pub(crate) fn document(rounds: u32) -> serde_json::Value {
     let device = Device {
         vendor: Some(VENDOR.to_owned()),
         ..Device::default()
@@ -52,7 +59,7 @@ fn main() {
 
     let whole = measure(rounds, &layers, &catalogue, &station, &rest);
     let changing = measure(rounds, &layers, &catalogue, &station, &drifted);
-    let document = serde_json::json!({
+    serde_json::json!({
         "keys": keys.len(),
         "layers": layers.len(),
         "rounds": rounds,
@@ -62,10 +69,7 @@ fn main() {
         "planMicros": whole.plan,
         "changes": changing.changes,
         "microsPerStationWithChanges": changing.total,
-    });
-    let mut out = std::io::stdout().lock();
-    // A reader that went away has had what it wanted.
-    let _ = std::io::Write::write_all(&mut out, format!("{document}\n").as_bytes());
+    })
 }
 
 struct Measured {
@@ -253,6 +257,7 @@ fn station(device: Device) -> StationFacts {
     StationFacts {
         namespace: "north".to_owned(),
         name: "cp-1".to_owned(),
+        identity: "CP-1".to_owned(),
         labels: BTreeMap::new(),
         device,
         firmware: None,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -141,17 +140,4 @@ pub enum WhenRemoved {
     Retain,
     /// Write back the value recorded before the first write.
     Restore,
-}
-
-/// A key that a person removed from every layer, to be restored if its config said so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Removed {
-    /// The key.
-    pub key: Key,
-    /// The last config that declared it.
-    pub config: ConfigRef,
-    /// When its removal was seen.
-    pub since: Timestamp,
-    /// The consent that the config had given.
-    pub consent: BTreeSet<Consent>,
 }

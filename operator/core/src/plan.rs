@@ -32,7 +32,7 @@ use jiff::Timestamp;
 
 use crate::catalogue::Definition;
 use crate::layer::{Consent, Mode, WhenRemoved};
-use crate::memory::{FORMAT_VERSION, Memory, RememberedValue, Until};
+use crate::memory::{FORMAT_VERSION, MAX_KEYS, Memory, RememberedValue, Until};
 use crate::observed::Observed;
 use crate::state::{Reason, State};
 use crate::station::{Policy, StationFacts};
@@ -204,7 +204,13 @@ pub fn plan(
     let restored = restore::restore(&ground, desired, &mut forgotten);
     candidates.extend(restored.candidates);
     let unfinished = held.iter().flatten().any(Hold::ends_by_itself);
-    let ordered = order::order(candidates, unfinished);
+    let room = MAX_KEYS.saturating_sub(forgotten.keys.len());
+    let ordered = order::order(
+        candidates,
+        unfinished,
+        |key| forgotten.keys.contains_key(key),
+        room,
+    );
     for (key, hold) in ordered.waiting {
         if let Ok(at) = cases.binary_search_by(|case| case.setting.key.cmp(&key)) {
             held[at] = Some(hold);

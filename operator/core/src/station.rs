@@ -15,6 +15,8 @@ pub struct StationFacts {
     pub namespace: String,
     /// Name of the `ChargeStation` object.
     pub name: String,
+    /// The string with which it connects; empty: not known.
+    pub identity: String,
     /// Labels of the `ChargeStation` object.
     pub labels: BTreeMap<String, String>,
     /// What it is: as it reported, with `spec.hardware` laid over it. All absent: never seen.

@@ -136,7 +136,7 @@ pub fn validate(
     for finding in catalogue.findings() {
         bar(&mut settings, finding, State::Conflict);
     }
-    let broken = broken_rules(&settings, catalogue, observed);
+    let broken = broken_rules(&settings, catalogue, station, observed);
     for finding in &broken {
         bar(&mut settings, finding, State::Invalid);
     }
@@ -226,8 +226,10 @@ fn bar(settings: &mut BTreeMap<Key, DesiredSetting>, finding: &Finding, state: S
 fn broken_rules(
     settings: &BTreeMap<Key, DesiredSetting>,
     catalogue: &StationCatalogue,
+    station: &StationFacts,
     observed: &Observed,
 ) -> Vec<Finding> {
+    let identity = Some(station.identity.as_str()).filter(|identity| !identity.is_empty());
     let values: BTreeMap<Key, &str> = settings
         .iter()
         .filter(|(_, setting)| setting.barrier.is_none())
@@ -237,7 +239,7 @@ fn broken_rules(
         &values,
         |key| observed.readings.get(key).and_then(Reading::value),
         catalogue,
-        None,
+        identity,
     )
 }
 

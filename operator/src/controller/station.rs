@@ -363,6 +363,7 @@ fn facts(context: &Context, station: &ChargeStation, live: &Live, presence: Opti
     StationFacts {
         namespace: station.namespace().unwrap_or_default(),
         name: station.name_any(),
+        identity: station.spec.identity.clone(),
         labels: station.labels().clone(),
         device: Device {
             vendor: over.vendor.or_else(|| reported.vendor.clone()),

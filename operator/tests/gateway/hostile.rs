@@ -147,6 +147,24 @@ async fn a_station_that_sends_too_much_is_read_late() {
 }
 
 #[tokio::test]
+async fn answers_to_our_calls_are_not_too_much() {
+    let mut settings = settings();
+    settings.limits.message_burst = 3;
+    settings.limits.message_rate = 1;
+    let stage = Stage::new(settings).await;
+    let mut client = stage.boot().await;
+    for _ in 0..30 {
+        let answers = async {
+            let call = client.receive().await;
+            client.send(&format!("[3,{},{{}}]", call[1])).await;
+        };
+        let (result, ()) = tokio::join!(stage.call("GetConfiguration", "{}"), answers);
+        assert!(matches!(result, CallResult::Answer(_)), "{result:?}");
+    }
+    assert_eq!(stage.metric("stationkeeper_gateway_throttled_total"), 0.0);
+}
+
+#[tokio::test]
 async fn a_station_that_never_rests_is_let_go() {
     let mut settings = settings();
     settings.limits.message_burst = 2;

@@ -23,6 +23,11 @@ pub fn workspace() -> PathBuf {
         .to_path_buf()
 }
 
+/// Where cargo puts what it builds.
+pub fn target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
+}
+
 /// A cargo command in the root of the work tree, in the environment that a person's shell has.
 pub fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

@@ -8,7 +8,8 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::Failure;
-use crate::cargo::cargo;
+use crate::cargo::{cargo, target_folder};
+use crate::fuzz::fuzz;
 use crate::setup::setup;
 
 /// The crates of the product. Each is checked on its own too: a build of the whole workspace unites
@@ -52,9 +53,10 @@ pub fn check(extent: Extent) -> Result<(), Failure> {
         Extent::All => {
             step("set-up", setup)?;
             step("build", || {
-                run(cargo(["build", "--package", "stationkeeper"]))
+                run(cargo(["test", "--workspace", "--no-run"]))
             })?;
-            step("test", || run(cargo(["test", "--workspace"])))?;
+            step("test", test)?;
+            step("fuzz", fuzz)?;
             step("documentation", document)?;
         }
         Extent::Fast => step("test", || {
@@ -68,6 +70,14 @@ pub fn check(extent: Extent) -> Result<(), Failure> {
     }
     println!("==> all steps passed in {} s", started.elapsed().as_secs());
     Ok(())
+}
+
+/// Runs all tests, on the program that was built with them: building it once more without the features that tests need
+/// would compile most of the tree twice.
+fn test() -> Result<(), Failure> {
+    let mut command = cargo(["test", "--workspace"]);
+    command.env("STATIONKEEPER_PROGRAM", target_folder().join("debug/stationkeeper"));
+    run(command)
 }
 
 /// Builds the documentation; a broken link is an error.

@@ -6,6 +6,7 @@
 
 pub mod cargo;
 pub mod check;
+pub mod fuzz;
 pub mod setup;
 pub mod tools;
 

@@ -3,13 +3,16 @@
 use std::process::ExitCode;
 
 use xtask::check::{Extent, check};
+use xtask::fuzz::fuzz;
 use xtask::setup::setup;
 
 /// What is printed where no task is named.
 const USAGE: &str = "usage: cargo xtask TASK
 
-  check         everything that CI checks: format, lints, each crate alone, set-up, tests, documentation
+  check         everything that CI checks: format, lints, each crate alone, set-up, tests,
+                fuzzing for a minute, documentation
   check --fast  the same without what needs an API server or Python
+  fuzz          builds the fuzz targets and runs each for a short while
   setup         builds and fetches the tools of the tests into a cache outside of the work tree";
 
 fn main() -> ExitCode {
@@ -18,6 +21,7 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["check"] => check(Extent::All),
         ["check", "--fast"] => check(Extent::Fast),
+        ["fuzz"] => fuzz(),
         ["setup"] => setup(),
         _ => Err(USAGE.to_owned()),
     };

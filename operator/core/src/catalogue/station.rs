@@ -46,7 +46,8 @@ impl StationCatalogue {
                     .map(|name| (name.clone(), index)),
             );
         }
-        let mut exact = HashMap::with_capacity_and_hasher(names.len(), BuildHasherDefault::default());
+        let mut exact =
+            HashMap::with_capacity_and_hasher(names.len(), BuildHasherDefault::default());
         for (name, index) in &names {
             exact.entry(Box::from(name.as_str())).or_insert(*index);
         }

@@ -85,9 +85,12 @@ impl<'a> Case<'a> {
         ground: &Ground<'a>,
     ) -> Self {
         let hidden = setting.is_hidden();
-        let write = key
-            .and_then(|key| key.write.as_ref())
-            .filter(|write| same_value(setting, &write.value));
+        let last_write = key.and_then(|key| key.write.as_ref());
+        // What was read before a write says nothing of what came of it, not even of a station that cannot be asked.
+        let at = ground.observed.at_event;
+        let reading =
+            reading.filter(|_| ground.fresh || last_write.is_none_or(|write| write.since <= at));
+        let write = last_write.filter(|write| same_value(setting, &write.value));
         let owes = ground.owes(&setting.definition);
         let until = match write.map(|write| write.answer) {
             Some(Answer::RebootRequired) => Until::Boot,

@@ -12,7 +12,7 @@ use crate::catalogue::Definition;
 use crate::layer::{Mode, SettingValue, WhenRemoved};
 use crate::memory::{
     Answer, Contest, Declared, DriftMemory, FORMAT_VERSION, KeyMemory, Lost, Memory,
-    RememberedValue, Until,
+    RememberedValue, Until, WriteMemory,
 };
 use crate::observed::Reading;
 use crate::state::Reason;
@@ -217,7 +217,7 @@ impl Witness<'_> {
             .is_some_and(|write| write.firmware != memory.firmware)
         {
             give_another_chance(key);
-            key.write.take_if(|write| is_refusal(write.answer));
+            self.forget_write(key, |write| is_refusal(write.answer));
             if let Some(write) = &mut key.write {
                 write.firmware.clone_from(&memory.firmware);
             }
@@ -240,15 +240,14 @@ impl Witness<'_> {
     /// what they owe.
     fn follow_spec(&self, key: &mut KeyMemory) {
         let setting = self.setting;
-        key.write
-            .take_if(|write| !same_value(setting, &write.value));
+        self.forget_write(key, |write| !same_value(setting, &write.value));
         let write_is_old = key.write.as_ref().is_some_and(|write| {
             write.generation != setting.generation() || write.config != *setting.config()
         });
         if write_is_old {
             give_another_chance(key);
             // NotSupported is not about the value: it stands until the firmware changes.
-            key.write.take_if(|write| write.answer == Answer::Rejected);
+            self.forget_write(key, |write| write.answer == Answer::Rejected);
             if let Some(write) = &mut key.write {
                 write.config = setting.config().clone();
                 write.generation = setting.generation();
@@ -263,6 +262,14 @@ impl Witness<'_> {
         key.drift.take_if(|drift| {
             !is_declared_by(&drift.declared, setting) || !same_value(setting, &drift.value)
         });
+    }
+
+    /// Forgets a write that tells nothing any more; but not before there is a reading that is newer than it, since it
+    /// is what shows that older readings are old.
+    fn forget_write(&self, key: &mut KeyMemory, means_nothing: impl Fn(&WriteMemory) -> bool) {
+        if self.ground.fresh {
+            key.write.take_if(|write| means_nothing(write));
+        }
     }
 
     fn equal(&self, key: &mut KeyMemory) -> bool {

@@ -27,16 +27,35 @@ pub(super) struct Ordered {
     pub(super) waiting: Vec<(Key, Hold)>,
 }
 
-/// Orders. `unfinished`: other keys will be tried again by themselves, after a pause.
-pub(super) fn order(mut candidates: Vec<Candidate>, unfinished: bool) -> Ordered {
+/// Orders. `unfinished`: other keys will be tried again by themselves, after a pause. What is not remembered yet needs
+/// room in memory, which is bounded: what finds none waits for the next pass, when other keys are in sync and forgotten.
+pub(super) fn order(
+    mut candidates: Vec<Candidate>,
+    unfinished: bool,
+    is_remembered: impl Fn(&Key) -> bool,
+    room: usize,
+) -> Ordered {
     candidates.sort_by(|a, b| a.change.key.cmp(&b.change.key));
     let mut waiting = Vec::new();
     drop_blocked(&mut candidates, &mut waiting);
     let chosen = choose(candidates, unfinished, &mut waiting);
-    Ordered {
-        changes: sorted(chosen),
-        waiting,
+    let mut room = room;
+    let mut changes = Vec::with_capacity(chosen.len());
+    for change in sorted(chosen) {
+        if is_remembered(&change.key) {
+            changes.push(change);
+        } else if room > 0 {
+            room -= 1;
+            changes.push(change);
+        } else {
+            let hold = Hold {
+                next_pass: true,
+                ..Hold::because(Reason::Budget)
+            };
+            waiting.push((change.key, hold));
+        }
     }
+    Ordered { changes, waiting }
 }
 
 /// Takes out what has to follow a key that is neither settled nor written in this pass; and what follows that.

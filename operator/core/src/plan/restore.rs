@@ -165,6 +165,10 @@ fn write_back(
 ) -> Fate {
     let wanted = RememberedValue::Plain(value.to_owned());
     let write = of_key.write.as_ref().filter(|write| write.value == wanted);
+    if write.is_some() && !ground.fresh && ground.askable {
+        // The closing read of the pass that wrote it.
+        return Fate::Read;
+    }
     if let Some(fate) = write.and_then(|write| after_write(ground, key, write)) {
         return fate;
     }

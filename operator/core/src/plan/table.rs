@@ -270,13 +270,23 @@ fn equal(case: &Case<'_>) -> Option<Ruling> {
     }
 }
 
+/// Row 15; and a debt that is known of while the reading is still to come.
 fn waiting_for_boot(case: &Case<'_>) -> Option<Ruling> {
-    match case.owing {
-        Owing::Desired {
-            until,
-            as_before: true,
-        } if case.differs() => ruling(15, State::ResetPending, awaiting(until), Next::Nothing),
-        Owing::Desired { .. } | Owing::Other | Owing::Nothing => None,
+    let (until, as_before) = match case.owing {
+        Owing::Desired { until, as_before } => (until, as_before),
+        Owing::Other | Owing::Nothing => return None,
+    };
+    match case.sight {
+        Sight::Differs { .. } if as_before => {
+            ruling(15, State::ResetPending, awaiting(until), Next::Nothing)
+        }
+        Sight::Unread => ruling(15, State::ResetPending, awaiting(until), Next::Read),
+        Sight::Differs { .. }
+        | Sight::Equal
+        | Sight::Failed
+        | Sight::Unknown
+        | Sight::Unreported
+        | Sight::Ambiguous => None,
     }
 }
 

@@ -400,6 +400,7 @@ fn of_station(reason: Reason) -> &'static str {
         Reason::Paused => "the station is paused (annotation stationkeeper.dev/paused)",
         Reason::Braked => "the brake is on",
         Reason::FirmwareUpdate => "a firmware update or a diagnostics upload is in progress",
+        Reason::Budget => "as many keys are being written as can be remembered; it follows",
         Reason::ConnectorLimits => "the connector cannot read or write keys of this station",
         _ => "it is held",
     }

@@ -130,7 +130,7 @@ fn conditions(
 }
 
 fn is_progressing(plan: &Plan, passing: bool) -> bool {
-    passing || plan.keys.iter().any(|verdict| verdict.actionable)
+    passing || !plan.read.is_empty() || plan.keys.iter().any(|verdict| verdict.actionable)
 }
 
 /// The first key, by name, that only a person can move.

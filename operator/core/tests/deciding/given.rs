@@ -191,6 +191,7 @@ pub(crate) fn station() -> StationFacts {
     StationFacts {
         namespace: "north".to_owned(),
         name: "cp-1".to_owned(),
+        identity: "CP-1".to_owned(),
         labels: BTreeMap::new(),
         device: Device {
             vendor: Some("Maker".to_owned()),

@@ -216,3 +216,15 @@ fn a_station_that_waits_has_one_coalesced_reset_with_a_stable_id() {
         waiting("3").plan().pending_reset.expect("Boot waits").id
     );
 }
+
+#[test]
+fn memory_is_bounded_and_what_finds_no_room_follows_later() {
+    let names: Vec<String> = (0..600).map(|number| format!("Key{number:03}")).collect();
+    let settings: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "2")).collect();
+    let many = differing(daring(&settings));
+    let plan = many.plan();
+    assert_eq!(plan.changes.len(), stationkeeper_core::memory::MAX_KEYS);
+    let last = verdict(&plan, "Key599");
+    assert_eq!(last.reason, Reason::Budget);
+    assert!(last.actionable);
+}

@@ -1216,3 +1216,56 @@ fn nothing_is_written_before_everything_is_read() {
     assert_eq!(plan.read, vec![Key::from("Other")]);
     assert!(plan.changes.is_empty());
 }
+
+#[test]
+fn a_reading_from_before_a_write_tells_nothing_of_it() {
+    let offline = shows("1").remembers("Plain", |key| {
+        let mut write = wrote(plain_value("2"), Answer::Accepted);
+        write.since = 11;
+        key.write = Some(write);
+    });
+    let offline =
+        offline.with(|scene| scene.station.link = stationkeeper_core::station::Link::Offline);
+    check(
+        "accepted, and gone",
+        offline,
+        "Plain",
+        State::Unknown,
+        Reason::NotRead,
+        false,
+    );
+    let owed = scene(&[base(&[("Boot", "2")])]).remembers("Boot", |key| {
+        key.write = Some(wrote(plain_value("2"), Answer::RebootRequired));
+        key.owed = Some(owes(plain_value("2"), Until::Boot));
+    });
+    check(
+        "a debt is known without a reading",
+        owed.clone(),
+        "Boot",
+        State::ResetPending,
+        Reason::AwaitingBoot,
+        false,
+    );
+    assert_eq!(owed.plan().read, vec![Key::from("Boot")]);
+}
+
+#[test]
+fn a_change_of_spec_does_not_make_an_old_reading_fresh() {
+    let scene = scene(&[base(&[("Plain", "3")])])
+        .shows(&[("Plain", "1")])
+        .remembers("Plain", |key| {
+            let mut write = wrote(plain_value("2"), Answer::NoAnswer);
+            write.since = 11;
+            key.write = Some(write);
+        });
+    let plan = scene.plan();
+    let again = Scene {
+        memory: plan.memory.clone(),
+        ..scene
+    }
+    .plan();
+    for plan in [plan, again] {
+        assert_eq!(plan.read, vec![Key::from("Plain")]);
+        assert!(plan.changes.is_empty());
+    }
+}
