@@ -30,7 +30,11 @@ pub struct Admin {
 }
 
 /// Serves until cancelled.
-pub async fn serve(listener: TcpListener, admin: Arc<Admin>, cancel: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    admin: Arc<Admin>,
+    cancel: CancellationToken,
+) -> std::io::Result<()> {
     let router = Router::new()
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(readyz))
@@ -38,7 +42,9 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, cancel: Cancellatio
         .route("/status", get(status))
         .with_state(admin)
         .into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, router).with_graceful_shutdown(cancel.cancelled_owned()).await
+    axum::serve(listener, router)
+        .with_graceful_shutdown(cancel.cancelled_owned())
+        .await
 }
 
 async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
@@ -56,18 +62,37 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         Err(_) => false,
     };
     if !encoded {
-        return (StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written").into_response();
+        return (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the metrics could not be written",
+        )
+            .into_response();
     }
-    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+    (
+        [(
+            header::CONTENT_TYPE,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        )],
+        text,
+    )
+        .into_response()
 }
 
-async fn status(State(admin): State<Arc<Admin>>, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {
+async fn status(
+    State(admin): State<Arc<Admin>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+) -> Response {
     if !admin.status_anywhere && !peer.ip().to_canonical().is_loopback() {
-        let told = "/status is answered to loopback only; start with --status-anywhere to change that";
+        let told =
+            "/status is answered to loopback only; start with --status-anywhere to change that";
         return (StatusCode::FORBIDDEN, told).into_response();
     }
     match (admin.document)() {
         Ok(document) => ([(header::CONTENT_TYPE, "application/json")], document).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("the document could not be written: {error}")).into_response(),
+        Err(error) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("the document could not be written: {error}"),
+        )
+            .into_response(),
     }
 }

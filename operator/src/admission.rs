@@ -43,14 +43,27 @@ impl ObjectDirectory {
         registrations: Option<Registrations>,
         wanted: mpsc::UnboundedSender<(String, String)>,
     ) -> Self {
-        Self { stores, secrets, open: Box::new(open), heartbeat: Box::new(heartbeat), registrations, wanted }
+        Self {
+            stores,
+            secrets,
+            open: Box::new(open),
+            heartbeat: Box::new(heartbeat),
+            registrations,
+            wanted,
+        }
     }
 
     fn credentials(&self, station: &ChargeStation, authentication: &Authentication) -> Admission {
         let namespace = station.namespace().unwrap_or_default();
         let mut credentials = Vec::new();
-        let refs = [(&authentication.secret_ref, false), (&authentication.bootstrap_secret_ref, true)];
-        for (secret, bootstrap) in refs.iter().filter_map(|(secret, bootstrap)| Some((secret.as_ref()?, *bootstrap))) {
+        let refs = [
+            (&authentication.secret_ref, false),
+            (&authentication.bootstrap_secret_ref, true),
+        ];
+        for (secret, bootstrap) in refs
+            .iter()
+            .filter_map(|(secret, bootstrap)| Some((secret.as_ref()?, *bootstrap)))
+        {
             match self.secrets.peek(&namespace, &secret.name) {
                 None => {
                     // A closed channel means that the process is ending; the station comes back to the next one.
@@ -62,7 +75,10 @@ impl ObjectDirectory {
                         credentials.extend(
                             encodings(password.expose_secret(), authentication.encoding)
                                 .into_iter()
-                                .map(|password| Credential { password: SecretSlice::from(password), bootstrap }),
+                                .map(|password| Credential {
+                                    password: SecretSlice::from(password),
+                                    bootstrap,
+                                }),
                         );
                     }
                 }
@@ -88,11 +104,16 @@ impl Directory for ObjectDirectory {
             Claim::Nobody => return Admission::Unknown,
             Claim::Several(all) => {
                 let names: Vec<String> = all.iter().map(ToString::to_string).collect();
-                return Admission::Refused(format!("several ChargeStations name this identity: {}", names.join(", ")));
+                return Admission::Refused(format!(
+                    "several ChargeStations name this identity: {}",
+                    names.join(", ")
+                ));
             }
             Claim::One(station) => station,
         };
-        let Some(station) = self.stores.stations.get(&station) else { return Admission::NotReady };
+        let Some(station) = self.stores.stations.get(&station) else {
+            return Admission::NotReady;
+        };
         match &station.spec.authentication {
             None => Admission::Refused(format!(
                 "ChargeStation {} says nothing of spec.authentication; name a secretRef, or say none: true",
@@ -126,7 +147,9 @@ pub fn secrets_of(station: &ChargeStation) -> impl Iterator<Item = (String, Stri
         authentication.and_then(|authentication| authentication.secret_ref.as_ref()),
         authentication.and_then(|authentication| authentication.bootstrap_secret_ref.as_ref()),
     ];
-    refs.into_iter().flatten().map(move |secret| (namespace.clone(), secret.name.clone()))
+    refs.into_iter()
+        .flatten()
+        .map(move |secret| (namespace.clone(), secret.name.clone()))
 }
 
 /// The byte strings that a password from a Secret may have on the wire.
@@ -151,8 +174,14 @@ fn hexadecimal(text: &[u8]) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) {
         return None;
     }
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    text.chunks_exact(2).map(|pair| Some(digit(pair[0])? * 16 + digit(pair[1])?)).collect()
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    text.chunks_exact(2)
+        .map(|pair| Some(digit(pair[0])? * 16 + digit(pair[1])?))
+        .collect()
 }
 
 #[cfg(test)]
@@ -163,9 +192,15 @@ mod tests {
     fn a_password_of_hexadecimal_digits_opens_as_bytes_and_as_text() {
         let digits = b"000102030405060708090a0b0c0d0e0f\n";
         let bytes: Vec<u8> = (0..16).collect();
-        assert_eq!(encodings(digits, PasswordEncoding::Auto), [bytes.clone(), digits[..32].to_vec()]);
+        assert_eq!(
+            encodings(digits, PasswordEncoding::Auto),
+            [bytes.clone(), digits[..32].to_vec()]
+        );
         assert_eq!(encodings(digits, PasswordEncoding::Hex), [bytes]);
-        assert_eq!(encodings(digits, PasswordEncoding::Text), [digits[..32].to_vec()]);
+        assert_eq!(
+            encodings(digits, PasswordEncoding::Text),
+            [digits[..32].to_vec()]
+        );
     }
 
     #[test]

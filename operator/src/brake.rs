@@ -67,10 +67,14 @@ impl BrakeLever {
 
     /// Puts the brake into a position, and logs if that is a change.
     pub fn set(&self, brake: Brake) {
-        let before = self.position.send_replace(brake);
-        if before != brake {
-            tracing::warn!(?before, now = ?brake, "the brake has changed");
-        }
+        self.position.send_if_modified(|position| {
+            let changed = *position != brake;
+            if changed {
+                tracing::warn!(before = ?*position, now = ?brake, "the brake has changed");
+            }
+            *position = brake;
+            changed
+        });
     }
 
     /// Puts the brake where the text says; one that is not understood holds at least `Report`.

@@ -18,7 +18,13 @@ use clap::{Parser, Subcommand};
 #[command(name = "stationkeeper", version, propagate_version = true)]
 pub struct Cli {
     /// What to log: a level, or targets with levels (`info,stationkeeper::gateway=debug`).
-    #[arg(long, global = true, env = "STATIONKEEPER_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "STATIONKEEPER_LOG",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
     pub log: String,
     /// How to log, on stderr.
     #[arg(long, global = true, value_enum, default_value = "text")]
@@ -72,11 +78,16 @@ pub async fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
 /// Sends logs to stderr, so that stdout holds nothing but what was asked for.
 pub fn log_to_stderr(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     use anyhow::Context as _;
-    let filter = tracing_subscriber::EnvFilter::try_new(filter)
-        .with_context(|| format!("--log {filter:?} is no filter; write a level like info, or target=level"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).with_context(|| {
+        format!("--log {filter:?} is no filter; write a level like info, or target=level")
+    })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match format {
-        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Text => builder
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .init(),
         LogFormat::Json => builder.json().init(),
     }
     Ok(())

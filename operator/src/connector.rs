@@ -124,7 +124,13 @@ pub trait Connector: Send + Sync + 'static {
 
     /// Takes over what status remembers of a station, so that a reconnect without BootNotification (which OCPP-J allows)
     /// inherits it. Does nothing for a station that this process has seen.
-    fn remember(&self, identity: &Identity, device: &Device, firmware: Option<&str>, registration: Option<&str>);
+    fn remember(
+        &self,
+        identity: &Identity,
+        device: &Device,
+        firmware: Option<&str>,
+        registration: Option<&str>,
+    );
 
     /// Tells how many connectors the station has, once that was read, so that it counts as idle only if each of them was
     /// heard of. A connector that knows nothing of connectors ignores it.
@@ -180,6 +186,8 @@ pub struct Credential {
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential").field("bootstrap", &self.bootstrap).finish_non_exhaustive()
+        f.debug_struct("Credential")
+            .field("bootstrap", &self.bootstrap)
+            .finish_non_exhaustive()
     }
 }

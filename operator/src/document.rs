@@ -106,21 +106,37 @@ impl Document {
     pub fn new(mut stations: Vec<StationDocument>, mut configs: Vec<ConfigDocument>) -> Self {
         stations.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         configs.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-        Self { stations, configs, history: None }
+        Self {
+            stations,
+            configs,
+            history: None,
+        }
     }
 
     /// Is there something that a person has to change or mend? Waiting, and being offline, is not.
     pub fn needs_a_person(&self) -> bool {
-        let stalled = |condition: &Condition| condition.type_ == "Stalled" && condition.status == "True";
-        self.stations.iter().flat_map(|station| &station.keys).any(|key| needs_a_person(key.state))
-            || self.configs.iter().flat_map(|config| &config.conditions).any(stalled)
+        let stalled =
+            |condition: &Condition| condition.type_ == "Stalled" && condition.status == "True";
+        self.stations
+            .iter()
+            .flat_map(|station| &station.keys)
+            .any(|key| needs_a_person(key.state))
+            || self
+                .configs
+                .iter()
+                .flat_map(|config| &config.conditions)
+                .any(stalled)
     }
 }
 
 /// Is a key in this state for a person to change or mend?
 fn needs_a_person(state: State) -> bool {
     match state {
-        State::Invalid | State::Conflict | State::NeedsConsent | State::SecretMissing | State::Quarantined => true,
+        State::Invalid
+        | State::Conflict
+        | State::NeedsConsent
+        | State::SecretMissing
+        | State::Quarantined => true,
         State::Failed
         | State::ReadOnlyMismatch
         | State::NotSupported
@@ -139,8 +155,17 @@ fn needs_a_person(state: State) -> bool {
 
 impl StationDocument {
     /// A station with the verdicts on its keys.
-    pub fn new(station: &ChargeStation, verdicts: &[KeyVerdict], connected: bool, stale: bool) -> Self {
-        let reported = station.status.as_ref().and_then(|status| status.hardware.clone()).unwrap_or_default();
+    pub fn new(
+        station: &ChargeStation,
+        verdicts: &[KeyVerdict],
+        connected: bool,
+        stale: bool,
+    ) -> Self {
+        let reported = station
+            .status
+            .as_ref()
+            .and_then(|status| status.hardware.clone())
+            .unwrap_or_default();
         let laid_over = station.spec.hardware.clone().unwrap_or_default();
         Self {
             name: station.name_any(),
@@ -150,7 +175,10 @@ impl StationDocument {
             model: laid_over.model.or(reported.model),
             firmware: laid_over.firmware.or(reported.firmware),
             connected,
-            keys: verdicts.iter().map(|verdict| KeyDocument::new(verdict, stale)).collect(),
+            keys: verdicts
+                .iter()
+                .map(|verdict| KeyDocument::new(verdict, stale))
+                .collect(),
         }
     }
 
@@ -201,7 +229,10 @@ mod tests {
             "status": {"hardware": {"vendor": "Bender", "firmware": "5.30"}}
         }))
         .unwrap();
-        let mut document = Document::new(vec![StationDocument::new(&station, &[], true, false)], Vec::new());
+        let mut document = Document::new(
+            vec![StationDocument::new(&station, &[], true, false)],
+            Vec::new(),
+        );
         document.stations[0].keys = vec![KeyDocument {
             key: Key::from("AuthorizationKey"),
             desired: None,

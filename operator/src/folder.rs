@@ -49,7 +49,11 @@ pub struct FolderOptions {
 
 impl Default for FolderOptions {
     fn default() -> Self {
-        Self { settle: Duration::from_secs(3), poll: Duration::from_secs(1), default_namespace: "default".to_owned() }
+        Self {
+            settle: Duration::from_secs(3),
+            poll: Duration::from_secs(1),
+            default_namespace: "default".to_owned(),
+        }
     }
 }
 
@@ -101,7 +105,10 @@ impl FolderStreams {
         impl Stream<Item = watcher::Event<ChargeStation>> + Send + 'static,
         impl Stream<Item = watcher::Event<ChargeStationConfig>> + Send + 'static,
     ) {
-        (UnboundedReceiverStream::new(self.stations), UnboundedReceiverStream::new(self.configs))
+        (
+            UnboundedReceiverStream::new(self.stations),
+            UnboundedReceiverStream::new(self.configs),
+        )
     }
 }
 
@@ -148,7 +155,10 @@ impl FolderSource {
         if past.objects.is_empty()
             && let Err(source) = std::fs::read_dir(folder)
         {
-            return Err(FolderError::ReadFolder { path: folder.to_owned(), source });
+            return Err(FolderError::ReadFolder {
+                path: folder.to_owned(),
+                source,
+            });
         }
         let (station_events, stations) = mpsc::unbounded_channel();
         let (config_events, configs) = mpsc::unbounded_channel();
@@ -223,7 +233,9 @@ impl FolderSource {
 
     /// Alike for a station.
     pub fn unreadable_station(&self, station: &ObjectRef<ChargeStation>) -> Option<String> {
-        self.lock().stations.unreadable(&id_of(Kind::Station, station))
+        self.lock()
+            .stations
+            .unreadable(&id_of(Kind::Station, station))
     }
 
     /// All that is wrong in the manifests now.
@@ -241,7 +253,11 @@ impl FolderSource {
     }
 
     async fn list(&self) -> Listing {
-        let (folder, registered, state) = (self.folder.clone(), self.state.registered(), self.state.path().to_owned());
+        let (folder, registered, state) = (
+            self.folder.clone(),
+            self.state.registered(),
+            self.state.path().to_owned(),
+        );
         let listed = tokio::task::spawn_blocking(move || {
             let mut listing = Listing::default();
             listing.add(&folder, &state);
@@ -250,7 +266,9 @@ impl FolderSource {
             }
             listing
         });
-        listed.await.unwrap_or_else(|error| Listing::failed(&self.folder, &error.to_string()))
+        listed
+            .await
+            .unwrap_or_else(|error| Listing::failed(&self.folder, &error.to_string()))
     }
 
     /// Has it been so for long enough? At the start the files' own times tell.
@@ -298,8 +316,10 @@ impl FolderSource {
             if inner.registrations != registrations {
                 return Looked::Unsettled;
             }
-            let manifests: BTreeMap<_, _> =
-                files.iter().map(|(path, (_, manifests))| (Arc::clone(path), Arc::clone(manifests))).collect();
+            let manifests: BTreeMap<_, _> = files
+                .iter()
+                .map(|(path, (_, manifests))| (Arc::clone(path), Arc::clone(manifests)))
+                .collect();
             let registered = self.state.registered();
             let sources = Sources {
                 files: &manifests,
@@ -308,15 +328,21 @@ impl FolderSource {
                 formerly_bad: &inner.bad_files,
             };
             let merged = merge(&sources, &inner.known());
-            if inner.loaded.is_none() && merged.objects.is_empty() && listing.unreadable.contains_key(&self.folder) {
+            if inner.loaded.is_none()
+                && merged.objects.is_empty()
+                && listing.unreadable.contains_key(&self.folder)
+            {
                 // Nothing was ever known: better no answer than "there are no stations".
                 inner.tell_problems(merged.problems, &self.state);
                 return Looked::Unsettled;
             }
             first = inner.loaded.is_none();
             inner.tell_notes(&manifests);
-            inner.bad_files =
-                manifests.iter().filter(|(_, manifests)| is_bad(manifests)).map(|(path, _)| Arc::clone(path)).collect();
+            inner.bad_files = manifests
+                .iter()
+                .filter(|(_, manifests)| is_bad(manifests))
+                .map(|(path, _)| Arc::clone(path))
+                .collect();
             inner.parsed = files;
             inner.loaded = Some(listing);
             let changes = inner.apply(merged, clock::now(), &self.state);
@@ -352,18 +378,27 @@ impl FolderSource {
     async fn remember(&self) {
         let objects = {
             let inner = self.lock();
-            inner.stations.remembered().chain(inner.configs.remembered()).collect::<Vec<_>>()
+            inner
+                .stations
+                .remembered()
+                .chain(inner.configs.remembered())
+                .collect::<Vec<_>>()
         };
         match self.state.write_objects(&objects).await {
             Ok(()) => self.lock().unremembered = false,
-            Err(error) => tracing::error!(%error, "failed to write down which objects are declared"),
+            Err(error) => {
+                tracing::error!(%error, "failed to write down which objects are declared")
+            }
         }
     }
 }
 
 fn read_file(path: &Arc<Path>, stamp: Stamp, namespace: &str) -> Manifests {
     if stamp.size > manifest::MAX_FILE_BYTES as u64 {
-        return Manifests { problems: vec![manifest::too_large(path, stamp.size)], ..Manifests::default() };
+        return Manifests {
+            problems: vec![manifest::too_large(path, stamp.size)],
+            ..Manifests::default()
+        };
     }
     match std::fs::read(path) {
         Ok(bytes) => manifest::read(path, &bytes, namespace),
@@ -373,7 +408,10 @@ fn read_file(path: &Arc<Path>, stamp: Stamp, namespace: &str) -> Manifests {
                 field: String::new(),
                 message: format!("cannot be read: {error}"),
             };
-            Manifests { problems: vec![problem], ..Manifests::default() }
+            Manifests {
+                problems: vec![problem],
+                ..Manifests::default()
+            }
         }
     }
 }
@@ -382,46 +420,84 @@ fn id_of<K>(kind: Kind, object: &ObjectRef<K>) -> ObjectId
 where
     K: kube::runtime::reflector::Lookup,
 {
-    ObjectId { kind, namespace: object.namespace.clone().unwrap_or_default(), name: object.name.clone() }
+    ObjectId {
+        kind,
+        namespace: object.namespace.clone().unwrap_or_default(),
+        name: object.name.clone(),
+    }
 }
 
 impl Inner {
     /// Every object that is known, with the file that it hangs on.
     fn known(&self) -> BTreeMap<ObjectId, Arc<Path>> {
-        let secrets = self.secrets.iter().map(|(id, (_, file))| (id.clone(), Arc::clone(file)));
-        self.stations.known().chain(self.configs.known()).chain(secrets).collect()
+        let secrets = self
+            .secrets
+            .iter()
+            .map(|(id, (_, file))| (id.clone(), Arc::clone(file)));
+        self.stations
+            .known()
+            .chain(self.configs.known())
+            .chain(secrets)
+            .collect()
     }
 
     /// Takes in what the objects are now; what is to be told of it is told later.
     fn apply(&mut self, merged: Merged, now: jiff::Timestamp, state: &StateDir) -> Changes {
-        let Merged { objects, gone, mut problems } = merged;
+        let Merged {
+            objects,
+            gone,
+            mut problems,
+        } = merged;
         let mut changes = Changes::default();
         let former_secrets = std::mem::take(&mut self.secrets);
         self.bad_secrets.clear();
         for (id, (is, file)) in objects {
             match (id.kind, is) {
                 (Kind::Config, Now::Good(Body::Config(config))) => {
-                    self.configs.put(&id, *config, file, now, &mut self.version, &mut changes.configs);
+                    self.configs.put(
+                        &id,
+                        *config,
+                        file,
+                        now,
+                        &mut self.version,
+                        &mut changes.configs,
+                    );
                 }
                 (Kind::Config, Now::Held { reason }) => {
-                    self.configs.hold(&id, file, reason, &mut self.version, &mut changes.configs);
+                    self.configs
+                        .hold(&id, file, reason, &mut self.version, &mut changes.configs);
                 }
-                (Kind::Station, Now::Good(Body::Station(station))) => match self.stations.refused_change(&id, &station)
-                {
-                    None => self.stations.put(&id, *station, file, now, &mut self.version, &mut changes.stations),
-                    Some(mistake) => {
-                        let problem = Problem {
-                            place: manifest::Place::whole(&file),
-                            field: format!("{id}: {}", mistake.path),
-                            message: mistake.message,
-                        };
-                        let reason = problem.to_string();
-                        problems.push(problem);
-                        self.stations.hold(&id, file, reason, &mut self.version, &mut changes.stations);
+                (Kind::Station, Now::Good(Body::Station(station))) => {
+                    match self.stations.refused_change(&id, &station) {
+                        None => self.stations.put(
+                            &id,
+                            *station,
+                            file,
+                            now,
+                            &mut self.version,
+                            &mut changes.stations,
+                        ),
+                        Some(mistake) => {
+                            let problem = Problem {
+                                place: manifest::Place::whole(&file),
+                                field: format!("{id}: {}", mistake.path),
+                                message: mistake.message,
+                            };
+                            let reason = problem.to_string();
+                            problems.push(problem);
+                            self.stations.hold(
+                                &id,
+                                file,
+                                reason,
+                                &mut self.version,
+                                &mut changes.stations,
+                            );
+                        }
                     }
-                },
+                }
                 (Kind::Station, Now::Held { reason }) => {
-                    self.stations.hold(&id, file, reason, &mut self.version, &mut changes.stations);
+                    self.stations
+                        .hold(&id, file, reason, &mut self.version, &mut changes.stations);
                 }
                 (Kind::Secret, Now::Good(Body::Secret(data))) => {
                     self.secrets.insert(id, (data, file));
@@ -455,7 +531,10 @@ impl Inner {
         if problems == self.problems {
             return;
         }
-        for problem in problems.iter().filter(|problem| !self.problems.contains(problem)) {
+        for problem in problems
+            .iter()
+            .filter(|problem| !self.problems.contains(problem))
+        {
             tracing::error!("{problem}");
         }
         if !self.problems.is_empty() && problems.is_empty() {
@@ -468,7 +547,10 @@ impl Inner {
     }
 
     fn tell_notes(&mut self, files: &BTreeMap<Arc<Path>, Arc<Manifests>>) {
-        let notes: BTreeSet<Problem> = files.values().flat_map(|manifests| manifests.notes.iter().cloned()).collect();
+        let notes: BTreeSet<Problem> = files
+            .values()
+            .flat_map(|manifests| manifests.notes.iter().cloned())
+            .collect();
         for note in notes.difference(&self.notes) {
             tracing::info!("{note}");
         }
@@ -483,9 +565,14 @@ fn same_secrets(
     use secrecy::ExposeSecret;
     let same_data = |a: &SecretData, b: &SecretData| {
         a.len() == b.len()
-            && a.iter().zip(b).all(|((a, av), (b, bv))| a == b && av.expose_secret() == bv.expose_secret())
+            && a.iter()
+                .zip(b)
+                .all(|((a, av), (b, bv))| a == b && av.expose_secret() == bv.expose_secret())
     };
-    a.len() == b.len() && a.iter().zip(b).all(|((a, (av, _)), (b, (bv, _)))| a == b && same_data(av, bv))
+    a.len() == b.len()
+        && a.iter()
+            .zip(b)
+            .all(|((a, (av, _)), (b, (bv, _)))| a == b && same_data(av, bv))
 }
 
 #[cfg(test)]

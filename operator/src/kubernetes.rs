@@ -24,7 +24,9 @@ use serde_json::json;
 
 use crate::clock;
 use crate::connector::Pending;
-use crate::objects::{ChargeStation, ChargeStationConfig, ChargeStationConfigStatus, ChargeStationStatus};
+use crate::objects::{
+    ChargeStation, ChargeStationConfig, ChargeStationConfigStatus, ChargeStationStatus,
+};
 use crate::source::{About, PublishError, Publisher, SecretData, Secrets, SecretsError, TellEvent};
 
 /// The one field manager of everything that we write.
@@ -35,6 +37,9 @@ const STATUS_WRITES_PER_SECOND: u32 = 50;
 
 /// Events per second; what exceeds it is dropped, since Events are a convenience and the status holds the truth.
 const EVENTS_PER_SECOND: u32 = 10;
+
+/// How long the API server may take to answer; the client itself waits for ever.
+const API_LIMIT: Duration = Duration::from_secs(10);
 
 /// The API server, as source and publisher.
 pub struct Kubernetes {
@@ -73,19 +78,21 @@ impl Kubernetes {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
         };
-        watcher(api, watcher::Config::default()).default_backoff().filter_map(|event| async move {
-            match event {
-                Ok(event) => Some(event),
-                Err(error) => {
-                    tracing::warn!(
-                        kind = %K::kind(&()),
-                        error = &error as &dyn std::error::Error,
-                        "failed to watch; trying again"
-                    );
-                    None
+        watcher(api, watcher::Config::default())
+            .default_backoff()
+            .filter_map(|event| async move {
+                match event {
+                    Ok(event) => Some(event),
+                    Err(error) => {
+                        tracing::warn!(
+                            kind = %K::kind(&()),
+                            error = &error as &dyn std::error::Error,
+                            "failed to watch; trying again"
+                        );
+                        None
+                    }
                 }
-            }
-        })
+            })
     }
 
     /// Watches one ConfigMap; `None`: it is not there.
@@ -95,9 +102,18 @@ impl Kubernetes {
         name: &str,
     ) -> impl Stream<Item = Option<ConfigMap>> + Send + 'static {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
-        kube::runtime::watcher::watch_object(api, name).default_backoff().filter_map(|event| async move {
-            event.map_err(|error| tracing::warn!(error = &error as &dyn std::error::Error, "failed to watch the brake")).ok()
-        })
+        kube::runtime::watcher::watch_object(api, name)
+            .default_backoff()
+            .filter_map(|event| async move {
+                event
+                    .map_err(|error| {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "failed to watch the brake"
+                        )
+                    })
+                    .ok()
+            })
     }
 
     async fn apply<K, S>(
@@ -108,7 +124,10 @@ impl Kubernetes {
         status: &S,
     ) -> Result<K, PublishError>
     where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + DeserializeOwned
+            + std::fmt::Debug,
         S: Serialize + Sync,
     {
         self.status_pace.until_ready().await;
@@ -121,9 +140,17 @@ impl Kubernetes {
             "status": status,
         });
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        api.patch_status(&target.name, &params, &Patch::Apply(&body))
-            .await
-            .map_err(|error| publish_error(format!("the status of {kind} {namespace}/{}", target.name), error))
+        let what = || format!("the status of {kind} {namespace}/{}", target.name);
+        tokio::time::timeout(
+            API_LIMIT,
+            api.patch_status(&target.name, &params, &Patch::Apply(&body)),
+        )
+        .await
+        .map_err(|elapsed| PublishError::Unavailable {
+            what: what(),
+            source: Box::new(elapsed),
+        })?
+        .map_err(|error| publish_error(what(), error))
     }
 }
 
@@ -135,7 +162,10 @@ fn publish_error(what: String, error: kube::Error) -> PublishError {
     match &error {
         kube::Error::Api(status) if status.code == 409 => PublishError::Conflict,
         kube::Error::Api(status) if status.code == 404 => PublishError::Gone,
-        _ => PublishError::Unavailable { what, source: Box::new(error) },
+        _ => PublishError::Unavailable {
+            what,
+            source: Box::new(error),
+        },
     }
 }
 
@@ -172,7 +202,10 @@ impl Publisher for Kubernetes {
             // Each Event is an object of its own: an aggregate would repeat its first note for every key.
             let object = Event {
                 metadata: ObjectMeta {
-                    generate_name: Some(format!("{}.", regarding.name.as_deref().unwrap_or("station"))),
+                    generate_name: Some(format!(
+                        "{}.",
+                        regarding.name.as_deref().unwrap_or("station")
+                    )),
                     namespace: Some(namespace),
                     ..ObjectMeta::default()
                 },
@@ -186,8 +219,16 @@ impl Publisher for Kubernetes {
                 regarding: Some(regarding),
                 ..Event::default()
             };
-            if let Err(error) = api.create(&PostParams::default(), &object).await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "failed to write an Event");
+            match tokio::time::timeout(API_LIMIT, api.create(&PostParams::default(), &object)).await
+            {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "failed to write an Event"
+                ),
+                Err(_) => {
+                    tracing::debug!("the API server does not answer; an Event was not written")
+                }
             }
         })
     }
@@ -196,11 +237,23 @@ impl Publisher for Kubernetes {
         Box::pin(async move {
             let namespace = station.namespace().unwrap_or_default();
             let api: Api<ChargeStation> = Api::namespaced(self.client.clone(), &namespace);
-            match api.create(&PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }, station).await {
+            match api
+                .create(
+                    &PostParams {
+                        field_manager: Some(FIELD_MANAGER.to_owned()),
+                        ..PostParams::default()
+                    },
+                    station,
+                )
+                .await
+            {
                 Ok(_) => Ok(()),
                 // Somebody declared it meanwhile: that is what was wanted.
                 Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-                Err(error) => Err(publish_error(format!("ChargeStation {namespace}/{}", station.name_any()), error)),
+                Err(error) => Err(publish_error(
+                    format!("ChargeStation {namespace}/{}", station.name_any()),
+                    error,
+                )),
             }
         })
     }
@@ -209,7 +262,10 @@ impl Publisher for Kubernetes {
 /// Cuts a text to at most `limit` bytes at a character boundary (the API server refuses longer notes).
 fn shortened(mut text: String, limit: usize) -> String {
     if text.len() > limit {
-        let cut = (0..=limit - '…'.len_utf8()).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        let cut = (0..=limit - '…'.len_utf8())
+            .rev()
+            .find(|&at| text.is_char_boundary(at))
+            .unwrap_or(0);
         text.truncate(cut);
         text.push('…');
     }
@@ -217,7 +273,11 @@ fn shortened(mut text: String, limit: usize) -> String {
 }
 
 impl Secrets for Kubernetes {
-    fn get<'a>(&'a self, namespace: &'a str, name: &'a str) -> Pending<'a, Result<Option<SecretData>, SecretsError>> {
+    fn get<'a>(
+        &'a self,
+        namespace: &'a str,
+        name: &'a str,
+    ) -> Pending<'a, Result<Option<SecretData>, SecretsError>> {
         Box::pin(async move {
             let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
             let failed = |source: Box<dyn std::error::Error + Send + Sync>| SecretsError {
@@ -225,7 +285,7 @@ impl Secrets for Kubernetes {
                 name: name.to_owned(),
                 source,
             };
-            let found = tokio::time::timeout(Duration::from_secs(10), api.get_opt(name))
+            let found = tokio::time::timeout(API_LIMIT, api.get_opt(name))
                 .await
                 .map_err(|elapsed| failed(Box::new(elapsed)))?
                 .map_err(|error| failed(Box::new(error)))?;
@@ -244,7 +304,11 @@ impl Secrets for Kubernetes {
 /// The key of the digests by which memory recognises secrets (section 9 of the design).
 ///
 /// Kept in a Secret of the operator's own; made once, with create-only semantics, so that two replicas agree on one.
-pub async fn digest_key(client: Client, namespace: &str, name: &str) -> Result<SecretSlice<u8>, DigestKeyError> {
+pub async fn digest_key(
+    client: Client,
+    namespace: &str,
+    name: &str,
+) -> Result<SecretSlice<u8>, DigestKeyError> {
     let api: Api<Secret> = Api::namespaced(client, namespace);
     let failed = |source: kube::Error| DigestKeyError::Use {
         namespace: namespace.to_owned(),
@@ -253,16 +317,27 @@ pub async fn digest_key(client: Client, namespace: &str, name: &str) -> Result<S
     };
     loop {
         if let Some(secret) = api.get_opt(name).await.map_err(failed)? {
-            let key = secret.data.unwrap_or_default().remove("key").map(|value| value.0).unwrap_or_default();
+            let key = secret
+                .data
+                .unwrap_or_default()
+                .remove("key")
+                .map(|value| value.0)
+                .unwrap_or_default();
             if key.len() < 16 {
-                return Err(DigestKeyError::Short { namespace: namespace.to_owned(), name: name.to_owned() });
+                return Err(DigestKeyError::Short {
+                    namespace: namespace.to_owned(),
+                    name: name.to_owned(),
+                });
             }
             return Ok(SecretSlice::from(key));
         }
         let mut key = vec![0_u8; 32];
         rand::Rng::fill(&mut rand::rng(), key.as_mut_slice());
         let secret = Secret {
-            metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                ..ObjectMeta::default()
+            },
             data: Some([("key".to_owned(), k8s_openapi::ByteString(key))].into()),
             ..Secret::default()
         };
@@ -279,7 +354,9 @@ pub async fn digest_key(client: Client, namespace: &str, name: &str) -> Result<S
 #[derive(Debug, thiserror::Error)]
 pub enum DigestKeyError {
     /// The Secret cannot be read or made.
-    #[error("failed to read or create Secret {namespace:?}/{name:?}, which holds the key for the digests of secrets")]
+    #[error(
+        "failed to read or create Secret {namespace:?}/{name:?}, which holds the key for the digests of secrets"
+    )]
     Use {
         /// Its namespace.
         namespace: String,
@@ -290,7 +367,9 @@ pub enum DigestKeyError {
         source: Box<kube::Error>,
     },
     /// The Secret is there, but its key is too short to protect anything.
-    #[error("Secret {namespace:?}/{name:?} must hold at least 16 random bytes under `key`; delete it and it is made anew")]
+    #[error(
+        "Secret {namespace:?}/{name:?} must hold at least 16 random bytes under `key`; delete it and it is made anew"
+    )]
     Short {
         /// Its namespace.
         namespace: String,

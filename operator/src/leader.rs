@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 
+/// How long giving the Lease up may take.
+const RELEASE: Duration = Duration::from_secs(2);
+
 /// How the election is held. The defaults are client-go's.
 #[derive(Clone, Debug)]
 pub struct Election {
@@ -40,7 +43,9 @@ pub enum ElectionError {
     #[error("leadership was lost: {0}")]
     Lost(String),
     /// The API server refuses for good.
-    #[error("failed to use Lease {namespace:?}/{name:?}; grant get, create and update on leases in that namespace")]
+    #[error(
+        "failed to use Lease {namespace:?}/{name:?}; grant get, create and update on leases in that namespace"
+    )]
     Refused {
         /// The Lease's namespace.
         namespace: String,
@@ -69,7 +74,12 @@ impl Leadership {
     /// The leadership of a process that has no rivals (a folder source, whose state directory is locked).
     pub fn sole() -> Self {
         let origin = Instant::now();
-        Self { epoch: 0, valid_until: Arc::new(AtomicU64::new(u64::MAX)), origin, may_write_from: origin }
+        Self {
+            epoch: 0,
+            valid_until: Arc::new(AtomicU64::new(u64::MAX)),
+            origin,
+            may_write_from: origin,
+        }
     }
 
     /// The Lease's transitions: rises with every change of leader.
@@ -91,12 +101,21 @@ impl Leadership {
 
     /// How long until stations may be written.
     pub fn write_pause(&self) -> Duration {
-        self.may_write_from.saturating_duration_since(Instant::now())
+        self.may_write_from
+            .saturating_duration_since(Instant::now())
+    }
+
+    /// Ends it at once: somebody else leads, or nobody can tell.
+    fn end(&self) {
+        self.valid_until.store(0, Ordering::Release);
     }
 
     fn renewed(&self, asked_at: Instant, lease_duration: Duration) {
         let until = asked_at.saturating_duration_since(self.origin) + lease_duration;
-        self.valid_until.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
+        self.valid_until.store(
+            u64::try_from(until.as_millis()).unwrap_or(u64::MAX),
+            Ordering::Release,
+        );
     }
 }
 
@@ -112,12 +131,27 @@ pub async fn acquire(
     election: &Election,
     cancel: &CancellationToken,
 ) -> Result<Option<Leadership>, ElectionError> {
-    let mut seen = Seen { resource_version: None, changed_at: Instant::now() };
+    let mut seen = Seen {
+        resource_version: None,
+        changed_at: Instant::now(),
+    };
     loop {
-        match try_acquire(api, election, &mut seen).await {
-            Ok(Some(leadership)) => return Ok(Some(leadership)),
-            Ok(None) => {}
-            Err(error) => tell_or_refuse(election, error)?,
+        // An API server that never answers must hold neither a successor nor the end of the process.
+        let attempt = tokio::time::timeout(
+            election.renew_deadline,
+            try_acquire(api, election, &mut seen),
+        );
+        let attempt = tokio::select! {
+            () = cancel.cancelled() => return Ok(None),
+            attempt = attempt => attempt,
+        };
+        match attempt {
+            Ok(Ok(Some(leadership))) => return Ok(Some(leadership)),
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => tell_or_refuse(election, error)?,
+            Err(_) => {
+                tracing::warn!("the API server does not answer about the Lease; trying again")
+            }
         }
         tokio::select! {
             () = cancel.cancelled() => return Ok(None),
@@ -128,6 +162,19 @@ pub async fn acquire(
 
 /// Renews until cancelled (then releases the Lease) or until leadership is lost.
 pub async fn hold(
+    api: &Api<Lease>,
+    election: &Election,
+    leadership: &Leadership,
+    cancel: &CancellationToken,
+) -> Result<(), ElectionError> {
+    let held = keep(api, election, leadership, cancel).await;
+    if held.is_err() {
+        leadership.end();
+    }
+    held
+}
+
+async fn keep(
     api: &Api<Lease>,
     election: &Election,
     leadership: &Leadership,
@@ -146,7 +193,11 @@ pub async fn hold(
                 leadership.renewed(asked_at, election.lease_duration);
                 renewed_at = asked_at;
             }
-            Ok(Ok(false)) => return Err(ElectionError::Lost("another process holds the Lease".to_owned())),
+            Ok(Ok(false)) => {
+                return Err(ElectionError::Lost(
+                    "another process holds the Lease".to_owned(),
+                ));
+            }
             Ok(Err(error)) => tell_or_refuse(election, error)?,
             Err(_) => {}
         }
@@ -163,15 +214,30 @@ pub async fn hold(
 /// Gives the Lease up, so that a successor need not wait for it to expire. Call it when nothing of ours can act any
 /// more. Best effort: a Lease that is not released expires.
 pub async fn release(api: &Api<Lease>, election: &Election) {
-    let Ok(Some(mut lease)) = api.get_opt(&election.name).await else { return };
-    let Some(spec) = lease.spec.as_mut() else { return };
+    // What does not answer now will see the Lease expire.
+    let _ = tokio::time::timeout(RELEASE, give_up(api, election)).await;
+}
+
+async fn give_up(api: &Api<Lease>, election: &Election) {
+    let Ok(Some(mut lease)) = api.get_opt(&election.name).await else {
+        return;
+    };
+    let Some(spec) = lease.spec.as_mut() else {
+        return;
+    };
     if spec.holder_identity.as_deref() != Some(&election.holder) {
         return;
     }
     spec.holder_identity = Some(String::new());
     spec.lease_duration_seconds = Some(1);
-    if let Err(error) = api.replace(&election.name, &PostParams::default(), &lease).await {
-        tracing::info!(error = &error as &dyn std::error::Error, "the Lease was not released; it will expire");
+    if let Err(error) = api
+        .replace(&election.name, &PostParams::default(), &lease)
+        .await
+    {
+        tracing::info!(
+            error = &error as &dyn std::error::Error,
+            "the Lease was not released; it will expire"
+        );
     }
 }
 
@@ -184,7 +250,10 @@ fn tell_or_refuse(election: &Election, error: kube::Error) -> Result<(), Electio
             source: Box::new(error),
         });
     }
-    tracing::warn!(error = &error as &dyn std::error::Error, "failed to reach the Lease; trying again");
+    tracing::warn!(
+        error = &error as &dyn std::error::Error,
+        "failed to reach the Lease; trying again"
+    );
     Ok(())
 }
 
@@ -196,46 +265,76 @@ async fn try_acquire(
     let asked_at = Instant::now();
     let Some(mut lease) = api.get_opt(&election.name).await? else {
         let lease = Lease {
-            metadata: ObjectMeta { name: Some(election.name.clone()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(election.name.clone()),
+                ..ObjectMeta::default()
+            },
             spec: Some(our_spec(election, None, 1)),
         };
-        return swapped(api.create(&PostParams::default(), &lease).await).map(|won| {
-            // Nobody led before us, so nobody has to notice.
-            won.then(|| leadership(1, asked_at, election, Duration::ZERO))
-        });
+        // If nobody led before us, nobody has to notice; if the Lease was deleted, its holder has.
+        let pause = if seen.resource_version.is_some() {
+            election.lease_duration
+        } else {
+            Duration::ZERO
+        };
+        return swapped(api.create(&PostParams::default(), &lease).await)
+            .map(|won| won.then(|| leadership(1, asked_at, election, pause)));
     };
     if lease.metadata.resource_version != seen.resource_version {
-        seen.resource_version.clone_from(&lease.metadata.resource_version);
+        seen.resource_version
+            .clone_from(&lease.metadata.resource_version);
         seen.changed_at = asked_at;
     }
     let spec = lease.spec.clone().unwrap_or_default();
     let holder = spec.holder_identity.as_deref().unwrap_or_default();
     let released = holder.is_empty();
-    let held_for = Duration::from_secs(u64::try_from(spec.lease_duration_seconds.unwrap_or(15)).unwrap_or(15));
+    let held_for =
+        Duration::from_secs(u64::try_from(spec.lease_duration_seconds.unwrap_or(15)).unwrap_or(15));
     if !released && holder != election.holder && seen.changed_at.elapsed() < held_for {
         return Ok(None);
     }
     let transitions = spec.lease_transitions.unwrap_or(0).saturating_add(1);
     lease.spec = Some(our_spec(election, None, transitions));
-    let won = swapped(api.replace(&election.name, &PostParams::default(), &lease).await)?;
+    let won = swapped(
+        api.replace(&election.name, &PostParams::default(), &lease)
+            .await,
+    )?;
     let pause = if released { Duration::ZERO } else { held_for };
-    Ok(won.then(|| leadership(u64::try_from(transitions).unwrap_or(0), asked_at, election, pause)))
+    Ok(won.then(|| {
+        leadership(
+            u64::try_from(transitions).unwrap_or(0),
+            asked_at,
+            election,
+            pause,
+        )
+    }))
 }
 
 /// `Ok(false)`: somebody else holds it.
 async fn renew(api: &Api<Lease>, election: &Election) -> Result<bool, kube::Error> {
-    let mut lease = api.get(&election.name).await?;
+    // A Lease that was deleted is lost: whoever makes it anew leads.
+    let Some(mut lease) = api.get_opt(&election.name).await? else {
+        return Ok(false);
+    };
     let spec = lease.spec.clone().unwrap_or_default();
     if spec.holder_identity.as_deref() != Some(&election.holder) {
         return Ok(false);
     }
-    lease.spec = Some(our_spec(election, spec.acquire_time, spec.lease_transitions.unwrap_or(1)));
-    match api.replace(&election.name, &PostParams::default(), &lease).await {
+    lease.spec = Some(our_spec(
+        election,
+        spec.acquire_time,
+        spec.lease_transitions.unwrap_or(1),
+    ));
+    match api
+        .replace(&election.name, &PostParams::default(), &lease)
+        .await
+    {
         Ok(_) => Ok(true),
         // Changed in between: look again before believing that it is lost.
         Err(kube::Error::Api(status)) if status.code == 409 => {
             let lease = api.get(&election.name).await?;
-            Ok(lease.spec.and_then(|spec| spec.holder_identity).as_deref() == Some(&election.holder))
+            Ok(lease.spec.and_then(|spec| spec.holder_identity).as_deref()
+                == Some(&election.holder))
         }
         Err(error) => Err(error),
     }
@@ -265,7 +364,9 @@ fn our_spec(election: &Election, acquired: Option<MicroTime>, transitions: i32) 
     let now = MicroTime(clock::now());
     LeaseSpec {
         holder_identity: Some(election.holder.clone()),
-        lease_duration_seconds: Some(i32::try_from(election.lease_duration.as_secs()).unwrap_or(15)),
+        lease_duration_seconds: Some(
+            i32::try_from(election.lease_duration.as_secs()).unwrap_or(15),
+        ),
         acquire_time: Some(acquired.unwrap_or_else(|| now.clone())),
         renew_time: Some(now),
         lease_transitions: Some(transitions),

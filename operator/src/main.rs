@@ -10,7 +10,10 @@ fn main() -> ExitCode {
     match start(cli) {
         Ok(code) => code,
         Err(error) => {
-            #[expect(clippy::print_stderr, reason = "the last word of a command that failed is for its user")]
+            #[expect(
+                clippy::print_stderr,
+                reason = "the last word of a command that failed is for its user"
+            )]
             {
                 eprintln!("error: {error:#}");
             }
@@ -21,7 +24,9 @@ fn main() -> ExitCode {
 
 fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     log_to_stderr(&cli.log, cli.log_format)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let code = runtime.block_on(dispatch(cli.verb));
     // Nothing of ours is left running by then; what a library left must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

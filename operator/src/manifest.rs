@@ -44,7 +44,11 @@ pub struct Place {
 impl Place {
     /// A file as a whole.
     pub fn whole(file: &Arc<Path>) -> Self {
-        Self { file: Arc::clone(file), line: 0, column: 0 }
+        Self {
+            file: Arc::clone(file),
+            line: 0,
+            column: 0,
+        }
     }
 }
 
@@ -155,16 +159,28 @@ pub struct Manifests {
 impl Manifests {
     /// All that is wrong with the file.
     pub fn all_problems(&self) -> impl Iterator<Item = &Problem> {
-        self.problems.iter().chain(self.objects.iter().flat_map(|object| &object.problems))
+        self.problems
+            .iter()
+            .chain(self.objects.iter().flat_map(|object| &object.problems))
     }
 }
 
 /// Reads a file. Objects without a namespace get `default_namespace`.
 pub fn read(file: &Arc<Path>, bytes: &[u8], default_namespace: &str) -> Manifests {
-    let mut reader = Reader { file, default_namespace, manifests: Manifests::default() };
+    let mut reader = Reader {
+        file,
+        default_namespace,
+        manifests: Manifests::default(),
+    };
     match text(bytes) {
-        Ok(text) => node::documents(text).into_iter().for_each(|document| reader.document(document)),
-        Err((at, message)) => reader.problem(FieldMistake { field: String::new(), at, message }),
+        Ok(text) => node::documents(text)
+            .into_iter()
+            .for_each(|document| reader.document(document)),
+        Err((at, message)) => reader.problem(FieldMistake {
+            field: String::new(),
+            at,
+            message,
+        }),
     }
     reader.manifests
 }
@@ -174,7 +190,9 @@ pub fn too_large(file: &Arc<Path>, bytes: u64) -> Problem {
     Problem {
         place: Place::whole(file),
         field: String::new(),
-        message: format!("the file has {bytes} bytes: at most {MAX_FILE_BYTES} are read; split it into several files"),
+        message: format!(
+            "the file has {bytes} bytes: at most {MAX_FILE_BYTES} are read; split it into several files"
+        ),
     }
 }
 
@@ -187,14 +205,23 @@ fn text(bytes: &[u8]) -> Result<&str, (Position, String)> {
         return Err((Position::default(), message));
     }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err((Position { line: 1, column: 1 }, "the file is UTF-16: save it as UTF-8".to_owned()));
+        return Err((
+            Position { line: 1, column: 1 },
+            "the file is UTF-16: save it as UTF-8".to_owned(),
+        ));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        let start = before
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |newline| newline + 1);
         let column = String::from_utf8_lossy(&before[start..]).chars().count() + 1;
-        (Position { line, column }, "not text: this byte is not UTF-8; save the file as UTF-8".to_owned())
+        (
+            Position { line, column },
+            "not text: this byte is not UTF-8; save the file as UTF-8".to_owned(),
+        )
     })?;
     // Windows editors put a byte-order mark in front.
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
@@ -216,8 +243,16 @@ enum Said {
 
 impl Reader<'_> {
     fn located(&self, mistake: FieldMistake) -> Problem {
-        let place = Place { file: Arc::clone(self.file), line: mistake.at.line, column: mistake.at.column };
-        Problem { place, field: mistake.field, message: mistake.message }
+        let place = Place {
+            file: Arc::clone(self.file),
+            line: mistake.at.line,
+            column: mistake.at.column,
+        };
+        Problem {
+            place,
+            field: mistake.field,
+            message: mistake.message,
+        }
     }
 
     fn problem(&mut self, mistake: FieldMistake) {
@@ -228,7 +263,10 @@ impl Reader<'_> {
     fn document(&mut self, document: Document) {
         let Document { root, mistakes } = document;
         match root {
-            Ok(root) => self.object(&root, mistakes.into_iter().map(FieldMistake::of_text).collect()),
+            Ok(root) => self.object(
+                &root,
+                mistakes.into_iter().map(FieldMistake::of_text).collect(),
+            ),
             Err(mistake) => self.problem(FieldMistake::of_text(mistake)),
         }
     }
@@ -237,12 +275,18 @@ impl Reader<'_> {
         match said(root) {
             Said::Foreign(what) => {
                 let message = format!("{what} is not read here, and was left alone");
-                let note = self.located(FieldMistake { field: String::new(), at: root.at, message });
+                let note = self.located(FieldMistake {
+                    field: String::new(),
+                    at: root.at,
+                    message,
+                });
                 self.manifests.notes.push(note);
             }
             Said::Wrong(mistake) => {
                 self.problem(mistake);
-                mistakes.into_iter().for_each(|mistake| self.problem(mistake));
+                mistakes
+                    .into_iter()
+                    .for_each(|mistake| self.problem(mistake));
             }
             Said::List => self.list(root, mistakes),
             Said::Ours(kind) => self.declare(kind, root, mistakes),
@@ -252,29 +296,50 @@ impl Reader<'_> {
     fn list(&mut self, root: &Node, mistakes: Vec<FieldMistake>) {
         // A mistake of the text may stand in any of the objects: it holds those that start before it and end after it.
         let Some(Value::List(objects)) = root.get("items").map(|items| &items.value) else {
-            mistakes.into_iter().for_each(|mistake| self.problem(mistake));
+            mistakes
+                .into_iter()
+                .for_each(|mistake| self.problem(mistake));
             let message = "is missing: a List has its objects there".to_owned();
-            return self.problem(FieldMistake { field: "items".to_owned(), at: root.at, message });
+            return self.problem(FieldMistake {
+                field: "items".to_owned(),
+                at: root.at,
+                message,
+            });
         };
         let mut mistakes = mistakes;
         for (index, object) in objects.iter().enumerate() {
             let end = objects.get(index + 1).map(|next| next.at);
-            let (here, rest) = mistakes
-                .into_iter()
-                .partition(|mistake| mistake.at >= object.at && end.is_none_or(|end| mistake.at < end));
+            let (here, rest) = mistakes.into_iter().partition(|mistake| {
+                mistake.at >= object.at && end.is_none_or(|end| mistake.at < end)
+            });
             mistakes = rest;
             self.object(object, here);
         }
-        mistakes.into_iter().for_each(|mistake| self.problem(mistake));
+        mistakes
+            .into_iter()
+            .for_each(|mistake| self.problem(mistake));
     }
 
     fn declare(&mut self, kind: Kind, root: &Node, mut mistakes: Vec<FieldMistake>) {
         let known: &[&str] = match kind {
             Kind::Config | Kind::Station => &["apiVersion", "kind", "metadata", "spec", "status"],
-            Kind::Secret => &["apiVersion", "kind", "metadata", "data", "stringData", "type", "immutable"],
+            Kind::Secret => &[
+                "apiVersion",
+                "kind",
+                "metadata",
+                "data",
+                "stringData",
+                "type",
+                "immutable",
+            ],
         };
-        for entry in root.entries().iter().filter(|entry| !known.contains(&entry.key.as_str())) {
-            let hint = nearest(&entry.key, known.iter().copied()).map(|near| format!(": did you mean {near:?}?"));
+        for entry in root
+            .entries()
+            .iter()
+            .filter(|entry| !known.contains(&entry.key.as_str()))
+        {
+            let hint = nearest(&entry.key, known.iter().copied())
+                .map(|near| format!(": did you mean {near:?}?"));
             mistakes.push(FieldMistake {
                 field: entry.key.clone(),
                 at: entry.at,
@@ -284,7 +349,11 @@ impl Reader<'_> {
         let metadata = match metadata(root, self.default_namespace, &mut mistakes) {
             Some(metadata) => metadata,
             // Without a name it is not known which object this is.
-            None => return mistakes.into_iter().for_each(|mistake| self.problem(mistake)),
+            None => {
+                return mistakes
+                    .into_iter()
+                    .for_each(|mistake| self.problem(mistake));
+            }
         };
         let id = ObjectId {
             kind,
@@ -292,23 +361,49 @@ impl Reader<'_> {
             name: metadata.name.clone().unwrap_or_default(),
         };
         let body = match kind {
-            Kind::Config => object(SchemaKind::ChargeStationConfig, root, metadata, &mut mistakes)
-                .map(|config: ChargeStationConfig| Body::Config(Box::new(config))),
+            Kind::Config => object(
+                SchemaKind::ChargeStationConfig,
+                root,
+                metadata,
+                &mut mistakes,
+            )
+            .map(|config: ChargeStationConfig| Body::Config(Box::new(config))),
             Kind::Station => object(SchemaKind::ChargeStation, root, metadata, &mut mistakes)
                 .map(|station: ChargeStation| Body::Station(Box::new(station))),
             Kind::Secret => Some(Body::Secret(secret(root, &mut mistakes))),
         };
-        let place = Place { file: Arc::clone(self.file), line: root.at.line, column: root.at.column };
-        let problems = mistakes.into_iter().map(|mistake| self.located(mistake)).collect();
-        self.manifests.objects.push(Declared { id, place, body, problems });
+        let place = Place {
+            file: Arc::clone(self.file),
+            line: root.at.line,
+            column: root.at.column,
+        };
+        let problems = mistakes
+            .into_iter()
+            .map(|mistake| self.located(mistake))
+            .collect();
+        self.manifests.objects.push(Declared {
+            id,
+            place,
+            body,
+            problems,
+        });
     }
 }
 
 fn said(root: &Node) -> Said {
-    let wrong =
-        |field: &str, at: Position, message: String| Said::Wrong(FieldMistake { field: field.to_owned(), at, message });
+    let wrong = |field: &str, at: Position, message: String| {
+        Said::Wrong(FieldMistake {
+            field: field.to_owned(),
+            at,
+            message,
+        })
+    };
     if !matches!(root.value, Value::Map(_)) {
-        return wrong("", root.at, "an object is a map with apiVersion, kind, metadata and spec".to_owned());
+        return wrong(
+            "",
+            root.at,
+            "an object is a map with apiVersion, kind, metadata and spec".to_owned(),
+        );
     }
     let text = |field: &str| root.get(field).and_then(|node| node.string());
     let (api, kind) = match (text("apiVersion"), text("kind")) {
@@ -338,7 +433,10 @@ fn said(root: &Node) -> Said {
         ("v1", "List" | "SecretList") => Said::List,
         ("v1", "Secret") => Said::Ours(Kind::Secret),
         (_, _) if group == GROUP => {
-            let Some(ours) = ours.into_iter().find(|ours| ours.as_str() == kind || list_of(*ours) == kind) else {
+            let Some(ours) = ours
+                .into_iter()
+                .find(|ours| ours.as_str() == kind || list_of(*ours) == kind)
+            else {
                 let message = match kind {
                     "KeyCatalogue" => "KeyCatalogue is not read by this version: delete the object, or wait for the version that reads it".to_owned(),
                     kind => {
@@ -349,23 +447,38 @@ fn said(root: &Node) -> Said {
                 return wrong("kind", place("kind"), message);
             };
             if api != API_VERSION {
-                let message = format!("{:?} is not a version that is read here: write {GROUP}/{VERSION}", shorten(api));
+                let message = format!(
+                    "{:?} is not a version that is read here: write {GROUP}/{VERSION}",
+                    shorten(api)
+                );
                 return wrong("apiVersion", place("apiVersion"), message);
             }
-            if ours.as_str() == kind { Said::Ours(ours) } else { Said::List }
+            if ours.as_str() == kind {
+                Said::Ours(ours)
+            } else {
+                Said::List
+            }
         }
         (api, kind) => {
             let near_group = nearest(group, [GROUP]).is_some();
-            let our_kind = ours.into_iter().find(|ours| nearest(kind, [ours.as_str()]).is_some());
+            let our_kind = ours
+                .into_iter()
+                .find(|ours| nearest(kind, [ours.as_str()]).is_some());
             match our_kind {
                 Some(ours) if ours.as_str() == kind || near_group || group.is_empty() => wrong(
                     "apiVersion",
                     place("apiVersion"),
-                    format!("{:?} has no {}: write {GROUP}/{VERSION}", shorten(api), ours.as_str()),
+                    format!(
+                        "{:?} has no {}: write {GROUP}/{VERSION}",
+                        shorten(api),
+                        ours.as_str()
+                    ),
                 ),
-                _ if kind == "Secret" => {
-                    wrong("apiVersion", place("apiVersion"), format!("{:?} has no Secret: write v1", shorten(api)))
-                }
+                _ if kind == "Secret" => wrong(
+                    "apiVersion",
+                    place("apiVersion"),
+                    format!("{:?} has no Secret: write v1", shorten(api)),
+                ),
                 _ => Said::Foreign(format!("{} ({})", shorten(kind), shorten(api))),
             }
         }
@@ -374,7 +487,11 @@ fn said(root: &Node) -> Said {
 
 /// What metadata an object of a manifest has: names, labels, annotations. What the API server would fill is left out,
 /// so that the output of `kubectl get -o yaml` can be used as it is.
-fn metadata(root: &Node, default_namespace: &str, mistakes: &mut Vec<FieldMistake>) -> Option<ObjectMeta> {
+fn metadata(
+    root: &Node,
+    default_namespace: &str,
+    mistakes: &mut Vec<FieldMistake>,
+) -> Option<ObjectMeta> {
     const WRITTEN: [&str; 4] = ["name", "namespace", "labels", "annotations"];
     const FILLED: [&str; 11] = [
         "generateName",
@@ -389,20 +506,39 @@ fn metadata(root: &Node, default_namespace: &str, mistakes: &mut Vec<FieldMistak
         "selfLink",
         "uid",
     ];
-    let mut tell = |field: String, at: Position, message: String| mistakes.push(FieldMistake { field, at, message });
-    let Some(metadata) = root.get("metadata").filter(|metadata| matches!(metadata.value, Value::Map(_))) else {
-        tell("metadata".to_owned(), root.at, "is missing: add `metadata: {name: …}`".to_owned());
+    let mut tell = |field: String, at: Position, message: String| {
+        mistakes.push(FieldMistake { field, at, message })
+    };
+    let Some(metadata) = root
+        .get("metadata")
+        .filter(|metadata| matches!(metadata.value, Value::Map(_)))
+    else {
+        tell(
+            "metadata".to_owned(),
+            root.at,
+            "is missing: add `metadata: {name: …}`".to_owned(),
+        );
         return None;
     };
     for entry in metadata.entries() {
         if !WRITTEN.contains(&entry.key.as_str()) && !FILLED.contains(&entry.key.as_str()) {
-            let hint = nearest(&entry.key, WRITTEN).map(|near| format!(": did you mean {near:?}?")).unwrap_or_default();
-            tell(format!("metadata.{}", entry.key), entry.at, format!("there is no such field here{hint}"));
+            let hint = nearest(&entry.key, WRITTEN)
+                .map(|near| format!(": did you mean {near:?}?"))
+                .unwrap_or_default();
+            tell(
+                format!("metadata.{}", entry.key),
+                entry.at,
+                format!("there is no such field here{hint}"),
+            );
         }
     }
     let name = match metadata.get("name") {
         None => {
-            tell("metadata.name".to_owned(), metadata.at, "is missing: give the object a name".to_owned());
+            tell(
+                "metadata.name".to_owned(),
+                metadata.at,
+                "is missing: give the object a name".to_owned(),
+            );
             return None;
         }
         Some(node) => match node.string() {
@@ -415,12 +551,19 @@ fn metadata(root: &Node, default_namespace: &str, mistakes: &mut Vec<FieldMistak
         },
     };
     if let Err(reason) = subdomain(name.0) {
-        tell("metadata.name".to_owned(), name.1, format!("{:?} is no good name: {reason}", shorten(name.0)));
+        tell(
+            "metadata.name".to_owned(),
+            name.1,
+            format!("{:?} is no good name: {reason}", shorten(name.0)),
+        );
         return None;
     }
     let namespace = match metadata.get("namespace").filter(|node| !node.is_null()) {
         None => default_namespace.to_owned(),
-        Some(node) => match node.string().map(|namespace| (namespace, label_name(namespace))) {
+        Some(node) => match node
+            .string()
+            .map(|namespace| (namespace, label_name(namespace)))
+        {
             Some((namespace, Ok(()))) => namespace.to_owned(),
             Some((namespace, Err(reason))) => {
                 let message = format!("{:?} is no good namespace: {reason}", shorten(namespace));
@@ -428,7 +571,11 @@ fn metadata(root: &Node, default_namespace: &str, mistakes: &mut Vec<FieldMistak
                 return None;
             }
             None => {
-                tell("metadata.namespace".to_owned(), node.at, "must be a string: quote it".to_owned());
+                tell(
+                    "metadata.namespace".to_owned(),
+                    node.at,
+                    "must be a string: quote it".to_owned(),
+                );
                 return None;
             }
         },
@@ -458,14 +605,24 @@ fn object<K: DeserializeOwned>(
 ) -> Option<K> {
     let schema = &kind.schema()["properties"]["spec"];
     let mut object = json!({"apiVersion": API_VERSION, "kind": kind.name(), "metadata": metadata});
-    if let Some(spec) = root.get("spec").and_then(|node| schema::check(node, schema, "spec", mistakes)) {
+    if let Some(spec) = root
+        .get("spec")
+        .and_then(|node| schema::check(node, schema, "spec", mistakes))
+    {
         object["spec"] = spec;
     }
     for mistake in check::check_manifest(kind, &object) {
         // What was said of a field with its place is not said again.
-        if !mistakes.iter().any(|said| !said.field.is_empty() && mistake.path.starts_with(&said.field)) {
+        if !mistakes
+            .iter()
+            .any(|said| !said.field.is_empty() && mistake.path.starts_with(&said.field))
+        {
             let at = root.nearest(&mistake.path).at;
-            mistakes.push(FieldMistake { field: mistake.path, at, message: mistake.message });
+            mistakes.push(FieldMistake {
+                field: mistake.path,
+                at,
+                message: mistake.message,
+            });
         }
     }
     match serde_json::from_value(object) {
@@ -473,7 +630,11 @@ fn object<K: DeserializeOwned>(
         Err(_) if !mistakes.is_empty() => None,
         Err(error) => {
             let at = root.nearest("spec").at;
-            mistakes.push(FieldMistake { field: "spec".to_owned(), at, message: format!("cannot be read: {error}") });
+            mistakes.push(FieldMistake {
+                field: "spec".to_owned(),
+                at,
+                message: format!("cannot be read: {error}"),
+            });
             None
         }
     }
@@ -483,10 +644,16 @@ fn object<K: DeserializeOwned>(
 fn secret(root: &Node, mistakes: &mut Vec<FieldMistake>) -> SecretData {
     let mut data = SecretData::new();
     let mut tell = |field: &str, key: &str, at: Position, message: &str| {
-        mistakes.push(FieldMistake { field: format!("{field}.{key}"), at, message: message.to_owned() });
+        mistakes.push(FieldMistake {
+            field: format!("{field}.{key}"),
+            at,
+            message: message.to_owned(),
+        });
     };
     for field in ["data", "stringData"] {
-        let Some(node) = root.get(field).filter(|node| !node.is_null()) else { continue };
+        let Some(node) = root.get(field).filter(|node| !node.is_null()) else {
+            continue;
+        };
         if !matches!(node.value, Value::Map(_)) {
             tell(field, "", node.at, "must be a map of strings");
         }
@@ -526,21 +693,29 @@ fn secret(root: &Node, mistakes: &mut Vec<FieldMistake>) -> SecretData {
 
 /// RFC 1123 subdomain, as Kubernetes asks of object names.
 fn subdomain(name: &str) -> Result<(), &'static str> {
-    const RULE: &str =
-        "lower-case letters, digits, `-` and `.`, at most 253, starting and ending with a letter or digit";
+    const RULE: &str = "lower-case letters, digits, `-` and `.`, at most 253, starting and ending with a letter or digit";
     let part = |part: &str| {
-        part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        part.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
             && !part.is_empty()
             && !part.starts_with('-')
             && !part.ends_with('-')
     };
-    if name.len() <= 253 && name.split('.').all(part) { Ok(()) } else { Err(RULE) }
+    if name.len() <= 253 && name.split('.').all(part) {
+        Ok(())
+    } else {
+        Err(RULE)
+    }
 }
 
 /// RFC 1123 label, as Kubernetes asks of namespaces.
 fn label_name(name: &str) -> Result<(), &'static str> {
     const RULE: &str = "lower-case letters, digits and `-`, at most 63, starting and ending with a letter or digit";
-    if name.len() <= 63 && !name.contains('.') && subdomain(name).is_ok() { Ok(()) } else { Err(RULE) }
+    if name.len() <= 63 && !name.contains('.') && subdomain(name).is_ok() {
+        Ok(())
+    } else {
+        Err(RULE)
+    }
 }
 
 #[cfg(test)]

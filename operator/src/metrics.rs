@@ -77,16 +77,28 @@ impl Metrics {
             "Managed keys that came into a state",
             metrics.transitions.clone(),
         );
-        registry.register("stationkeeper_keys", "Managed keys by state", metrics.keys.clone());
-        registry.register("leader_election_master_status", "1 while this process leads", metrics.leader.clone());
+        registry.register(
+            "stationkeeper_keys",
+            "Managed keys by state",
+            metrics.keys.clone(),
+        );
+        registry.register(
+            "leader_election_master_status",
+            "1 while this process leads",
+            metrics.leader.clone(),
+        );
         metrics
     }
 
     /// Counts a reconcile.
     pub fn reconciled(&self, controller: &'static str, fine: bool, took: Duration) {
         let result = if fine { "success" } else { "error" };
-        self.reconciles.get_or_create(&ReconcileLabels { controller, result }).inc();
-        self.reconcile_time.get_or_create(&ControllerLabels { controller }).observe(took.as_secs_f64());
+        self.reconciles
+            .get_or_create(&ReconcileLabels { controller, result })
+            .inc();
+        self.reconcile_time
+            .get_or_create(&ControllerLabels { controller })
+            .observe(took.as_secs_f64());
     }
 
     /// Counts a status write.
@@ -96,13 +108,21 @@ impl Metrics {
 
     /// Counts a key that came into a state.
     pub fn transition(&self, to: State) {
-        self.transitions.get_or_create(&StateLabels { state: format!("{to:?}") }).inc();
+        self.transitions
+            .get_or_create(&StateLabels {
+                state: format!("{to:?}"),
+            })
+            .inc();
     }
 
     /// Sets how many managed keys are in each state.
     pub fn keys_by_state(&self, counts: impl IntoIterator<Item = (State, i64)>) {
         for (state, count) in counts {
-            self.keys.get_or_create(&StateLabels { state: format!("{state:?}") }).set(count);
+            self.keys
+                .get_or_create(&StateLabels {
+                    state: format!("{state:?}"),
+                })
+                .set(count);
         }
     }
 

@@ -22,13 +22,16 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::admin::{self, Admin};
 use crate::admission::{ObjectDirectory, secrets_of};
 use crate::audit::{Audit, AuditError, Destination};
-use crate::brake::BrakeLever;
+use crate::brake::{BrakeLever, safer};
 use crate::connector::{Admission, Connector, Directory, Identity};
-use crate::controller::{self, Configs, Context, Lives, VerdictSink, run_stations, summarise_configs};
+use crate::controller::{
+    self, Configs, Context, Lives, VerdictSink, run_stations, summarise_configs,
+};
 use crate::document::{ConfigDocument, Document, StationDocument};
 use crate::folder::{FolderError, FolderOptions, FolderSource, StateDir, StateDirError};
 use crate::gateway::{Gateway, GatewayError, GatewaySettings};
@@ -50,6 +53,13 @@ const CONTROLLERS_END: Duration = Duration::from_secs(2);
 
 /// How long everything may take to end after that; the whole stays within ten seconds.
 const ALL_END: Duration = Duration::from_secs(7);
+
+/// How long running reconciles may take once leadership is lost: nothing that they could send leaves any more.
+const STEP_DOWN: Duration = Duration::from_secs(1);
+
+/// How long running reconciles may take after a shutdown was asked for; those that wait for longer are dropped, which is
+/// safe since what they meant to do is recorded.
+const LAST_PASSES: Duration = Duration::from_secs(5);
 
 /// What the product is told at its start.
 pub struct ProductSettings {
@@ -190,7 +200,9 @@ impl Running {
 
     /// Waits for the end: orderly, or with what went wrong.
     pub async fn wait(self) -> Result<(), ProductError> {
-        self.end.await.unwrap_or(Err(ProductError::Ended("the product")))
+        self.end
+            .await
+            .unwrap_or(Err(ProductError::Ended("the product")))
     }
 
     /// The document of section 11 of the design, as it stands now.
@@ -206,7 +218,9 @@ struct LateDirectory(OnceLock<ObjectDirectory>);
 
 impl Directory for LateDirectory {
     fn admit(&self, identity: &Identity) -> Admission {
-        self.0.get().map_or(Admission::NotReady, |directory| directory.admit(identity))
+        self.0
+            .get()
+            .map_or(Admission::NotReady, |directory| directory.admit(identity))
     }
 
     fn register(&self, identity: &Identity) {
@@ -228,8 +242,15 @@ struct Source {
 }
 
 enum SourceKind {
-    Folder { source: Arc<FolderSource>, streams: Option<crate::folder::FolderStreams>, state: Arc<StateDir> },
-    Cluster { kubernetes: Arc<Kubernetes>, settings: Box<ClusterSettings> },
+    Folder {
+        source: Arc<FolderSource>,
+        streams: Option<crate::folder::FolderStreams>,
+        state: Arc<StateDir>,
+    },
+    Cluster {
+        kubernetes: Arc<Kubernetes>,
+        settings: Box<ClusterSettings>,
+    },
 }
 
 /// Opens everything that can fail at once, then runs in tasks until stopped.
@@ -242,9 +263,13 @@ pub async fn start(settings: ProductSettings) -> Result<Running, ProductError> {
         None => Audit::off(),
     };
     let directory = Arc::new(LateDirectory::default());
-    let started = Gateway::start(settings.gateway, Arc::clone(&directory) as Arc<dyn Directory>, &mut registry)
-        .await
-        .map_err(ProductError::Gateway)?;
+    let started = Gateway::start(
+        settings.gateway,
+        Arc::clone(&directory) as Arc<dyn Directory>,
+        &mut registry,
+    )
+    .await
+    .map_err(ProductError::Gateway)?;
     let cancel = CancellationToken::new();
     let led: Arc<OnceLock<Arc<Context>>> = Arc::default();
     let synced = Arc::new(AtomicBool::new(false));
@@ -258,30 +283,58 @@ pub async fn start(settings: ProductSettings) -> Result<Running, ProductError> {
             let admin = admin_of(registry, settings.status_anywhere, &led, &synced, &metrics);
             // It answers to the very end: it ends when everything else has.
             let end = CancellationToken::new();
-            tasks.spawn(async move { admin::serve(listener, Arc::new(admin), end).await.map_err(ProductError::Admin) });
+            tasks.spawn(async move {
+                admin::serve(listener, Arc::new(admin), end)
+                    .await
+                    .map_err(ProductError::Admin)
+            });
             Some(address)
         }
     };
-    let lever = Arc::new(BrakeLever::new(Brake::Off));
+    // A cluster's brake holds until it was looked at: one that was pulled before we started must not be missed.
+    let unread = match &source.kind {
+        SourceKind::Folder { .. } => Brake::Off,
+        SourceKind::Cluster { .. } => Brake::NoCalls,
+    };
+    let (of_file, of_map) = (
+        Arc::new(BrakeLever::new(Brake::Off)),
+        Arc::new(BrakeLever::new(unread)),
+    );
     if let Some(path) = settings.brake_file {
-        lever.read_file(&path).await;
-        let (lever, cancel) = (Arc::clone(&lever), cancel.clone());
+        of_file.read_file(&path).await;
+        let (lever, cancel) = (Arc::clone(&of_file), cancel.clone());
         tasks.spawn(async move {
             lever.follow_file(&path, &cancel).await;
             ended_unless(&cancel, "the brake file")
         });
     }
+    let lever = Arc::new(BrakeLever::new(safer(
+        of_file.position(),
+        of_map.position(),
+    )));
+    tasks.spawn(both_brakes(
+        of_file.subscribe(),
+        of_map.subscribe(),
+        Arc::clone(&lever),
+    ));
     let parts = Parts {
         source,
         gateway: Arc::clone(&started.gateway),
         directory,
         metrics,
         lever,
+        of_map,
+        // The file's lever must live as long as whoever follows it.
+        _of_file: of_file,
         led: Arc::clone(&led),
         synced,
         wire: Wire {
             connector: Arc::clone(&started.gateway) as Arc<dyn Connector>,
-            pace: if settings.calls_per_second == 0 { Pace::unlimited() } else { Pace::per_second(settings.calls_per_second) },
+            pace: if settings.calls_per_second == 0 {
+                Pace::unlimited()
+            } else {
+                Pace::per_second(settings.calls_per_second)
+            },
             audit,
             epoch: 0,
             timeout: settings.call_timeout,
@@ -295,7 +348,11 @@ pub async fn start(settings: ProductSettings) -> Result<Running, ProductError> {
     let (told, end) = oneshot::channel();
     let gateway = started.address;
     let drain = settings.drain;
-    let closing = Closing { gateway: started.gateway, task: started.task, drain };
+    let closing = Closing {
+        gateway: started.gateway,
+        task: started.task,
+        drain,
+    };
     let stop = cancel.clone();
     // Joined by whoever waits for `end`.
     tokio::spawn(async move {
@@ -303,26 +360,44 @@ pub async fn start(settings: ProductSettings) -> Result<Running, ProductError> {
         // Nobody waiting is fine: the product was dropped.
         let _ = told.send(result);
     });
-    Ok(Running { gateway, admin, led, cancel, end })
+    Ok(Running {
+        gateway,
+        admin,
+        led,
+        cancel,
+        end,
+    })
 }
 
 async fn open(settings: SourceSettings) -> Result<Source, ProductError> {
     match settings {
-        SourceSettings::Folder { manifests, state_dir, options } => {
+        SourceSettings::Folder {
+            manifests,
+            state_dir,
+            options,
+        } => {
             let state = Arc::new(StateDir::open(&state_dir).map_err(ProductError::StateDir)?);
             let key = state.hmac_key().map_err(ProductError::StateDir)?;
-            let (source, streams) =
-                FolderSource::open(&manifests, Arc::clone(&state), options).map_err(ProductError::Folder)?;
+            let (source, streams) = FolderSource::open(&manifests, Arc::clone(&state), options)
+                .map_err(ProductError::Folder)?;
             Ok(Source {
                 publisher: Arc::clone(&source) as Arc<dyn Publisher>,
                 secrets: secrets(Arc::clone(&source) as Arc<dyn Secrets>, key),
-                kind: SourceKind::Folder { source, streams: Some(streams), state },
+                kind: SourceKind::Folder {
+                    source,
+                    streams: Some(streams),
+                    state,
+                },
             })
         }
         SourceSettings::Cluster(settings) => {
-            let key = digest_key(settings.client.clone(), &settings.own_namespace, &settings.digest_secret)
-                .await
-                .map_err(ProductError::DigestKey)?;
+            let key = digest_key(
+                settings.client.clone(),
+                &settings.own_namespace,
+                &settings.digest_secret,
+            )
+            .await
+            .map_err(ProductError::DigestKey)?;
             let kubernetes = Arc::new(Kubernetes::new(
                 settings.client.clone(),
                 settings.watch_namespace.clone(),
@@ -331,7 +406,10 @@ async fn open(settings: SourceSettings) -> Result<Source, ProductError> {
             Ok(Source {
                 publisher: Arc::clone(&kubernetes) as Arc<dyn Publisher>,
                 secrets: secrets(Arc::clone(&kubernetes) as Arc<dyn Secrets>, key),
-                kind: SourceKind::Cluster { kubernetes, settings },
+                kind: SourceKind::Cluster {
+                    kubernetes,
+                    settings,
+                },
             })
         }
     }
@@ -348,6 +426,8 @@ struct Parts {
     directory: Arc<LateDirectory>,
     metrics: Arc<Metrics>,
     lever: Arc<BrakeLever>,
+    of_map: Arc<BrakeLever>,
+    _of_file: Arc<BrakeLever>,
     led: Arc<OnceLock<Arc<Context>>>,
     synced: Arc<AtomicBool>,
     wire: Wire,
@@ -373,7 +453,7 @@ async fn supervise(
 ) -> Result<(), ProductError> {
     let mut work = Box::pin(work(parts));
     let mut work_ended = false;
-    let result = tokio::select! {
+    let mut result = tokio::select! {
         () = cancel.cancelled() => Ok(()),
         ended = &mut work => {
             work_ended = true;
@@ -391,39 +471,40 @@ async fn supervise(
     // Reconciles that run may finish; those that wait for a station do not keep us.
     if !work_ended && let Ok(ended) = tokio::time::timeout(CONTROLLERS_END, &mut work).await {
         work_ended = true;
-        result_or(&result, ended)?;
+        result = result.and(ended);
     }
     closing.gateway.shutdown(closing.drain);
     let rest = async {
         if !work_ended {
             work.await?;
         }
-        flat(closing.task.await.map(|ended| ended.map_err(ProductError::Gateway)))
+        flat(
+            closing
+                .task
+                .await
+                .map(|ended| ended.map_err(ProductError::Gateway)),
+        )
     };
-    let rest = tokio::time::timeout(ALL_END + closing.drain, rest).await.unwrap_or(Err(ProductError::Slow));
+    let rest = tokio::time::timeout(ALL_END + closing.drain, rest)
+        .await
+        .unwrap_or(Err(ProductError::Slow));
     tasks.shutdown().await;
     result.and(rest)
 }
 
-/// The first error counts; a later one is logged.
-fn result_or(first: &Result<(), ProductError>, later: Result<(), ProductError>) -> Result<(), ProductError> {
-    match (first, later) {
-        (Ok(()), later) => later,
-        (Err(_), Ok(())) => Ok(()),
-        (Err(_), Err(error)) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "failed while ending");
-            Ok(())
-        }
-    }
-}
-
-fn flat(ended: Result<Result<(), ProductError>, tokio::task::JoinError>) -> Result<(), ProductError> {
+fn flat(
+    ended: Result<Result<(), ProductError>, tokio::task::JoinError>,
+) -> Result<(), ProductError> {
     ended.map_err(ProductError::Join)?
 }
 
 /// A part that ended is fine only when it was asked to.
 fn ended_unless(cancel: &CancellationToken, what: &'static str) -> Result<(), ProductError> {
-    if cancel.is_cancelled() { Ok(()) } else { Err(ProductError::Ended(what)) }
+    if cancel.is_cancelled() {
+        Ok(())
+    } else {
+        Err(ProductError::Ended(what))
+    }
 }
 
 /// Waits to lead, leads, and gives the lead up.
@@ -431,10 +512,12 @@ async fn work(mut parts: Parts) -> Result<(), ProductError> {
     let cancel = parts.cancel.clone();
     let election = match &parts.source.kind {
         SourceKind::Folder { .. } => None,
-        SourceKind::Cluster { settings, .. } => settings
-            .election
-            .clone()
-            .map(|election| (Api::<Lease>::namespaced(settings.client.clone(), &election.namespace), election)),
+        SourceKind::Cluster { settings, .. } => settings.election.clone().map(|election| {
+            (
+                Api::<Lease>::namespaced(settings.client.clone(), &election.namespace),
+                election,
+            )
+        }),
     };
     let Some((api, election)) = election else {
         return lead(&mut parts, Leadership::sole(), cancel).await;
@@ -447,9 +530,12 @@ async fn work(mut parts: Parts) -> Result<(), ProductError> {
             never = warm => match never {},
         }
     };
-    let Some(leadership) = acquired else { return Ok(()) };
+    let Some(leadership) = acquired else {
+        return Ok(());
+    };
     parts.wire.epoch = leadership.epoch();
-    parts.metrics.leads(true);
+    let metrics = Arc::clone(&parts.metrics);
+    metrics.leads(true);
     tracing::info!(epoch = leadership.epoch(), "leading");
     // Renewing goes on while the controllers end, so that nothing of ours acts without the Lease.
     let (led_out, renew_until) = (cancel.child_token(), CancellationToken::new());
@@ -459,22 +545,24 @@ async fn work(mut parts: Parts) -> Result<(), ProductError> {
         renew_until.cancel();
         result
     };
-    let (held, leading) = tokio::join!(
-        async {
-            let held = held.await;
+    let (mut held, mut leading) = (std::pin::pin!(held), std::pin::pin!(leading));
+    let result = tokio::select! {
+        lost = &mut held => {
             led_out.cancel();
-            held
-        },
-        leading
-    );
-    parts.metrics.leads(false);
-    match held {
-        Ok(()) => {
-            leader::release(&api, &election).await;
-            leading
+            // What still runs may not act any more; it gets a moment, and is dropped then, so that sockets are let go.
+            let _ = tokio::time::timeout(STEP_DOWN, &mut leading).await;
+            Err(lost.err().map_or(ProductError::Ended("the election"), ProductError::Election))
         }
-        Err(error) => Err(ProductError::Election(error)),
-    }
+        result = &mut leading => match held.await {
+            Ok(()) => {
+                leader::release(&api, &election).await;
+                result
+            }
+            Err(error) => Err(ProductError::Election(error)),
+        },
+    };
+    metrics.leads(false);
+    result
 }
 
 /// Keeps stores warm while another process leads, so that readiness tells whether the API server serves us. They are
@@ -482,8 +570,11 @@ async fn work(mut parts: Parts) -> Result<(), ProductError> {
 async fn keep_warm(parts: &Parts) -> std::convert::Infallible {
     if let SourceKind::Cluster { kubernetes, .. } = &parts.source.kind {
         let (changes, mut changed) = mpsc::unbounded_channel();
-        let (stores, fill) =
-            Stores::fill(kubernetes.watch::<ChargeStation>(), kubernetes.watch::<ChargeStationConfig>(), changes);
+        let (stores, fill) = Stores::fill(
+            kubernetes.watch::<ChargeStation>(),
+            kubernetes.watch::<ChargeStationConfig>(),
+            changes,
+        );
         let ready = async {
             stores.filled().await;
             parts.synced.store(true, Ordering::Release);
@@ -495,14 +586,22 @@ async fn keep_warm(parts: &Parts) -> std::convert::Infallible {
 }
 
 /// Leads until cancelled.
-async fn lead(parts: &mut Parts, leadership: Leadership, cancel: CancellationToken) -> Result<(), ProductError> {
+async fn lead(
+    parts: &mut Parts,
+    leadership: Leadership,
+    cancel: CancellationToken,
+) -> Result<(), ProductError> {
     let (changes, changed) = mpsc::unbounded_channel();
     let mut tasks: JoinSet<Result<(), ProductError>> = JoinSet::new();
     let mut unreadable = None;
     let mut secrets_changed = None;
     let stores = match &mut parts.source.kind {
-        SourceKind::Folder { source, streams, .. } => {
-            let Some(streams) = streams.take() else { return Err(ProductError::Ended("the folder source")) };
+        SourceKind::Folder {
+            source, streams, ..
+        } => {
+            let Some(streams) = streams.take() else {
+                return Err(ProductError::Ended("the folder source"));
+            };
             let (stations, configs) = streams.split();
             let (stores, fill) = Stores::fill(stations, configs, changes);
             let looking = Arc::clone(source);
@@ -512,12 +611,24 @@ async fn lead(parts: &mut Parts, leadership: Leadership, cancel: CancellationTok
             spawn_until(&mut tasks, &cancel, "the folder source", looking.run());
             stores
         }
-        SourceKind::Cluster { kubernetes, settings } => {
-            let (stores, fill) =
-                Stores::fill(kubernetes.watch::<ChargeStation>(), kubernetes.watch::<ChargeStationConfig>(), changes);
+        SourceKind::Cluster {
+            kubernetes,
+            settings,
+        } => {
+            let (stores, fill) = Stores::fill(
+                kubernetes.watch::<ChargeStation>(),
+                kubernetes.watch::<ChargeStationConfig>(),
+                changes,
+            );
             spawn_until(&mut tasks, &cancel, "the stores", fill);
-            let brake = kubernetes.watch_config_map(&settings.own_namespace, &settings.brake_config_map);
-            spawn_until(&mut tasks, &cancel, "the brake", follow_config_map(brake, Arc::clone(&parts.lever)));
+            let brake =
+                kubernetes.watch_config_map(&settings.own_namespace, &settings.brake_config_map);
+            spawn_until(
+                &mut tasks,
+                &cancel,
+                "the brake",
+                follow_config_map(brake, Arc::clone(&parts.of_map)),
+            );
             stores
         }
     };
@@ -525,7 +636,10 @@ async fn lead(parts: &mut Parts, leadership: Leadership, cancel: CancellationTok
     let (wanted, wants) = mpsc::unbounded_channel();
     let (registrations, registering) = mpsc::channel(256);
     let (asked, asks) = mpsc::unbounded_channel();
-    let wire = std::mem::replace(&mut parts.wire, Wire::new(Arc::clone(&parts.gateway) as Arc<dyn Connector>));
+    let wire = std::mem::replace(
+        &mut parts.wire,
+        Wire::new(Arc::clone(&parts.gateway) as Arc<dyn Connector>),
+    );
     let context = Arc::new(Context {
         stores: stores.clone(),
         configs: Configs::new(unreadable),
@@ -541,6 +655,7 @@ async fn lead(parts: &mut Parts, leadership: Leadership, cancel: CancellationTok
         settings: parts.controller.clone(),
         touched,
         sink: sinks(parts),
+        ending: cancel.clone(),
         again: tokio::sync::Notify::new(),
         catalogues: Mutex::default(),
     });
@@ -559,7 +674,12 @@ async fn lead(parts: &mut Parts, leadership: Leadership, cancel: CancellationTok
         let run = registration::run(register, Arc::clone(&context), registering);
         spawn_until(&mut tasks, &cancel, "the registration of stations", run);
     }
-    spawn_until(&mut tasks, &cancel, "the reading of Secrets", read_secrets(Arc::clone(&context), wants, secrets_changed));
+    spawn_until(
+        &mut tasks,
+        &cancel,
+        "the reading of Secrets",
+        read_secrets(Arc::clone(&context), wants, secrets_changed),
+    );
     spawn_until(&mut tasks, &cancel, "the sums of configs", {
         summarise_configs(Arc::clone(&context), touches, asked, cancel.child_token())
     });
@@ -569,7 +689,12 @@ async fn lead(parts: &mut Parts, leadership: Leadership, cancel: CancellationTok
         synced.store(true, Ordering::Release);
         std::future::pending::<()>().await;
     });
-    let mut stations = tokio::spawn(run_stations(context, changed, asks, cancel.clone()));
+    let mut stations = AbortOnDropHandle::new(tokio::spawn(run_stations(
+        context,
+        changed,
+        asks,
+        cancel.clone(),
+    )));
     let result = tokio::select! {
         ended = &mut stations => {
             tasks.shutdown().await;
@@ -580,7 +705,10 @@ async fn lead(parts: &mut Parts, leadership: Leadership, cancel: CancellationTok
     };
     cancel.cancel();
     // Reconciles that run need the stores no more; they finish, and then everything else goes.
-    let ended = stations.await.map_err(ProductError::Join);
+    let ended = match tokio::time::timeout(LAST_PASSES, &mut stations).await {
+        Ok(ended) => ended.map_err(ProductError::Join),
+        Err(_) => Ok(()),
+    };
     tasks.shutdown().await;
     result.and(ended)
 }
@@ -607,6 +735,26 @@ fn spawn_until(
 fn unreadable_of(source: &Arc<FolderSource>) -> Arc<crate::controller::Unreadable> {
     let source = Arc::clone(source);
     Arc::new(move |config: &ObjectRef<ChargeStationConfig>| source.unreadable(config))
+}
+
+/// The safer of the two brakes counts.
+async fn both_brakes(
+    mut of_file: watch::Receiver<Brake>,
+    mut of_map: watch::Receiver<Brake>,
+    lever: Arc<BrakeLever>,
+) -> Result<(), ProductError> {
+    loop {
+        let position = safer(*of_file.borrow_and_update(), *of_map.borrow_and_update());
+        lever.set(position);
+        let moved = tokio::select! {
+            moved = of_file.changed() => moved,
+            moved = of_map.changed() => moved,
+        };
+        if moved.is_err() {
+            // Who held the levers is ending.
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 async fn follow_config_map(
@@ -653,15 +801,24 @@ async fn read_secrets(
 
 /// Waits for a change; for ever where changes are not told, as by a cluster.
 async fn next_change(changed: &mut Option<watch::Receiver<u64>>) {
-    match changed {
-        Some(receiver) if receiver.changed().await.is_ok() => {}
-        Some(_) | None => std::future::pending().await,
+    if let Some(receiver) = changed
+        && receiver.changed().await.is_ok()
+    {
+        return;
     }
+    std::future::pending().await
 }
 
 async fn read_all_secrets(context: &Context) {
     let mut names = context.secrets.names();
-    names.extend(context.stores.stations.state().iter().flat_map(|station| secrets_of(station).collect::<Vec<_>>()));
+    names.extend(
+        context
+            .stores
+            .stations
+            .state()
+            .iter()
+            .flat_map(|station| secrets_of(station).collect::<Vec<_>>()),
+    );
     names.sort();
     names.dedup();
     for (namespace, name) in names {
@@ -671,14 +828,15 @@ async fn read_all_secrets(context: &Context) {
 }
 
 /// The desired HeartbeatInterval of a station, for the answer to its BootNotification.
-fn heartbeat_of(context: &Arc<Context>) -> impl Fn(&ObjectRef<ChargeStation>) -> Option<u32> + Send + Sync + 'static {
+fn heartbeat_of(
+    context: &Arc<Context>,
+) -> impl Fn(&ObjectRef<ChargeStation>) -> Option<u32> + Send + Sync + 'static {
     let context = Arc::downgrade(context);
     move |station| {
         let told = context.upgrade()?.lives.peek(station)?.told()?;
-        let verdict = told
-            .verdicts
-            .iter()
-            .find(|verdict| verdict.key.as_str() == "HeartbeatInterval" && verdict.mode == Mode::Enforce)?;
+        let verdict = told.verdicts.iter().find(|verdict| {
+            verdict.key.as_str() == "HeartbeatInterval" && verdict.mode == Mode::Enforce
+        })?;
         verdict.desired.as_ref()?.parse().ok()
     }
 }
@@ -695,9 +853,12 @@ fn admin_of(
     Admin {
         registry: Mutex::new(registry),
         not_ready: Box::new(move || {
-            (!synced.load(Ordering::Acquire)).then(|| "the local stores are not filled yet".to_owned())
+            (!synced.load(Ordering::Acquire))
+                .then(|| "the local stores are not filled yet".to_owned())
         }),
-        document: Box::new(move || serde_json::to_string(&document(document_of.get().map(AsRef::as_ref)))),
+        document: Box::new(move || {
+            serde_json::to_string(&document(document_of.get().map(AsRef::as_ref)))
+        }),
         refresh: Box::new(move || {
             if let Some(context) = gauges_of.get() {
                 metrics.keys_by_state(keys_by_state(context));
@@ -707,12 +868,19 @@ fn admin_of(
     }
 }
 
-fn keys_by_state(context: &Context) -> std::collections::BTreeMap<stationkeeper_core::state::State, i64> {
+fn keys_by_state(
+    context: &Context,
+) -> std::collections::BTreeMap<stationkeeper_core::state::State, i64> {
     // States that no key is in any more must be told as 0.
-    let mut counts: std::collections::BTreeMap<_, i64> =
-        stationkeeper_core::state::State::ALL.iter().map(|state| (*state, 0)).collect();
+    let mut counts: std::collections::BTreeMap<_, i64> = stationkeeper_core::state::State::ALL
+        .iter()
+        .map(|state| (*state, 0))
+        .collect();
     for station in context.stores.stations.state() {
-        let told = context.lives.peek(&ObjectRef::from_obj(station.as_ref())).and_then(|cell| cell.told());
+        let told = context
+            .lives
+            .peek(&ObjectRef::from_obj(station.as_ref()))
+            .and_then(|cell| cell.told());
         for verdict in told.iter().flat_map(|told| told.verdicts.iter()) {
             *counts.entry(verdict.state).or_default() += 1;
         }
@@ -722,14 +890,26 @@ fn keys_by_state(context: &Context) -> std::collections::BTreeMap<stationkeeper_
 
 /// The document of section 11 of the design; empty until this process leads.
 fn document(context: Option<&Context>) -> Document {
-    let Some(context) = context else { return Document::new(Vec::new(), Vec::new()) };
+    let Some(context) = context else {
+        return Document::new(Vec::new(), Vec::new());
+    };
     let objects = context.stores.stations.state();
     let stations = objects.iter().map(|station| {
-        let told = context.lives.peek(&ObjectRef::from_obj(station.as_ref())).and_then(|cell| cell.told()).unwrap_or_default();
+        let told = context
+            .lives
+            .peek(&ObjectRef::from_obj(station.as_ref()))
+            .and_then(|cell| cell.told())
+            .unwrap_or_default();
         StationDocument::new(station, &told.verdicts, told.connected, told.stale)
     });
     let configs = context.stores.configs.state();
-    Document::new(stations.collect(), configs.iter().map(|config| ConfigDocument::new(config)).collect())
+    Document::new(
+        stations.collect(),
+        configs
+            .iter()
+            .map(|config| ConfigDocument::new(config))
+            .collect(),
+    )
 }
 
 /// The state directory keeps every station's verdicts for `status`; whoever started the product may want them too.
@@ -759,8 +939,14 @@ impl VerdictSink for ToStateDir {
         stale: bool,
     ) {
         // A copy for readers: the truth stands in the status files, whose failure stops writes to stations.
-        if let Err(error) = self.state.write_verdicts(&StationDocument::new(station, after, connected, stale)) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "failed to write the verdicts of a station");
+        if let Err(error) = self
+            .state
+            .write_verdicts(&StationDocument::new(station, after, connected, stale))
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "failed to write the verdicts of a station"
+            );
         }
         if let Some(sink) = &self.sink {
             sink.told(station, before, after, connected, stale);

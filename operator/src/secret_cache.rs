@@ -40,7 +40,12 @@ pub type Found = Result<Arc<SecretData>, String>;
 impl SecretCache {
     /// A cache over a source; `digest_key` keys the digests.
     pub fn new(source: Arc<dyn Secrets>, digest_key: SecretSlice<u8>) -> Self {
-        Self { source, digest_key, read: Mutex::default(), by_version: Mutex::default() }
+        Self {
+            source,
+            digest_key,
+            read: Mutex::default(),
+            by_version: Mutex::default(),
+        }
     }
 
     /// The Secret, read again if what is held is old. Unreachable is not absent: what was held stays in use.
@@ -48,7 +53,12 @@ impl SecretCache {
         let place = (namespace.to_owned(), name.to_owned());
         let held = self.held(&place);
         if let Some(entry) = &held
-            && entry.read_at.elapsed() < if entry.data.is_some() { FRESH } else { ABSENT_FRESH }
+            && entry.read_at.elapsed()
+                < if entry.data.is_some() {
+                    FRESH
+                } else {
+                    ABSENT_FRESH
+                }
         {
             return found(entry.data.clone(), namespace, name);
         }
@@ -59,10 +69,17 @@ impl SecretCache {
                 found(data, namespace, name)
             }
             Err(error) => {
-                tracing::warn!(namespace, name, error = &error as &dyn std::error::Error, "failed to read a Secret");
+                tracing::warn!(
+                    namespace,
+                    name,
+                    error = &error as &dyn std::error::Error,
+                    "failed to read a Secret"
+                );
                 match held.and_then(|entry| entry.data) {
                     Some(data) => Ok(data),
-                    None => Err(format!("Secret {namespace}/{name} cannot be read now; it is tried again")),
+                    None => Err(format!(
+                        "Secret {namespace}/{name} cannot be read now; it is tried again"
+                    )),
                 }
             }
         }
@@ -70,7 +87,8 @@ impl SecretCache {
 
     /// What is held, without asking: for handshakes, which wait for nobody. `None`: never read.
     pub fn peek(&self, namespace: &str, name: &str) -> Option<Option<Arc<SecretData>>> {
-        self.held(&(namespace.to_owned(), name.to_owned())).map(|entry| entry.data)
+        self.held(&(namespace.to_owned(), name.to_owned()))
+            .map(|entry| entry.data)
     }
 
     /// Reads the Secret again whatever is held.
@@ -82,7 +100,10 @@ impl SecretCache {
 
     /// The Secrets that are held, for the ten-minute round.
     pub fn names(&self) -> Vec<(String, String)> {
-        self.read.lock().map(|read| read.keys().cloned().collect()).unwrap_or_default()
+        self.read
+            .lock()
+            .map(|read| read.keys().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// A key of a Secret as a setting's value: its version and length, never the value.
@@ -93,21 +114,30 @@ impl SecretCache {
             Err(message) => return missing(message),
         };
         let Some(bytes) = data.get(key) else {
-            return missing(format!("Secret {namespace}/{name} has no key {key:?}; add it"));
+            return missing(format!(
+                "Secret {namespace}/{name} has no key {key:?}; add it"
+            ));
         };
         let Ok(text) = std::str::from_utf8(bytes.expose_secret()) else {
-            return missing(format!("key {key:?} of Secret {namespace}/{name} is not text; OCPP values are text"));
+            return missing(format!(
+                "key {key:?} of Secret {namespace}/{name} is not text; OCPP values are text"
+            ));
         };
         // A newline at the end is an editor's, never a secret's.
         let text = text.trim_end_matches(['\r', '\n']);
         if text.is_empty() {
-            return missing(format!("key {key:?} of Secret {namespace}/{name} is empty; fill it"));
+            return missing(format!(
+                "key {key:?} of Secret {namespace}/{name} is empty; fill it"
+            ));
         }
         let version = self.version(text);
         if let Ok(mut by_version) = self.by_version.lock() {
             by_version.insert(version.clone(), SecretString::from(text));
         }
-        SettingValue::Secret { version, length: text.len() }
+        SettingValue::Secret {
+            version,
+            length: text.len(),
+        }
     }
 
     /// The value that a version stands for, if this process has read it.
@@ -120,7 +150,13 @@ impl SecretCache {
             .expect("HMAC takes keys of any length (RFC 2104, section 2)");
         mac.update(text.as_bytes());
         let digest = mac.finalize().into_bytes();
-        SecretVersion(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+        SecretVersion(
+            digest
+                .iter()
+                .take(16)
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+        )
     }
 
     fn held(&self, place: &(String, String)) -> Option<Entry> {
@@ -129,7 +165,13 @@ impl SecretCache {
 
     fn keep(&self, place: (String, String), data: Option<Arc<SecretData>>) {
         if let Ok(mut read) = self.read.lock() {
-            read.insert(place, Entry { data, read_at: Instant::now() });
+            read.insert(
+                place,
+                Entry {
+                    data,
+                    read_at: Instant::now(),
+                },
+            );
         }
     }
 }
@@ -147,24 +189,36 @@ mod tests {
     struct One(Mutex<Option<&'static str>>);
 
     impl Secrets for One {
-        fn get<'a>(&'a self, _: &'a str, name: &'a str) -> Pending<'a, Result<Option<SecretData>, SecretsError>> {
+        fn get<'a>(
+            &'a self,
+            _: &'a str,
+            name: &'a str,
+        ) -> Pending<'a, Result<Option<SecretData>, SecretsError>> {
             let value = *self.0.lock().unwrap();
             Box::pin(async move {
                 Ok(value.filter(|_| name == "wifi").map(|value| {
-                    SecretData::from([("password".to_owned(), SecretSlice::from(value.as_bytes().to_vec()))])
+                    SecretData::from([(
+                        "password".to_owned(),
+                        SecretSlice::from(value.as_bytes().to_vec()),
+                    )])
                 }))
             })
         }
     }
 
     fn cache(value: Option<&'static str>) -> SecretCache {
-        SecretCache::new(Arc::new(One(Mutex::new(value))), SecretSlice::from(vec![7; 32]))
+        SecretCache::new(
+            Arc::new(One(Mutex::new(value))),
+            SecretSlice::from(vec![7; 32]),
+        )
     }
 
     #[tokio::test]
     async fn a_setting_gets_a_version_and_execution_the_value() {
         let cache = cache(Some("hunter2\n"));
-        let SettingValue::Secret { version, length } = cache.setting_value("north", "wifi", "password").await else {
+        let SettingValue::Secret { version, length } =
+            cache.setting_value("north", "wifi", "password").await
+        else {
             panic!("expected a secret");
         };
         assert_eq!(length, 7);
@@ -175,12 +229,19 @@ mod tests {
     #[tokio::test]
     async fn what_is_missing_is_named_with_its_mend() {
         for (value, name, key, told) in [
-            (Some("x"), "other", "password", "there is no Secret north/other"),
+            (
+                Some("x"),
+                "other",
+                "password",
+                "there is no Secret north/other",
+            ),
             (Some("x"), "wifi", "pass", "has no key \"pass\""),
             (Some(""), "wifi", "password", "is empty"),
         ] {
             match cache(value).setting_value("north", name, key).await {
-                SettingValue::SecretMissing { message } => assert!(message.contains(told), "{message}"),
+                SettingValue::SecretMissing { message } => {
+                    assert!(message.contains(told), "{message}")
+                }
                 other => panic!("expected SecretMissing, got {other:?}"),
             }
         }
@@ -188,9 +249,14 @@ mod tests {
 
     #[tokio::test]
     async fn versions_under_another_key_differ() {
-        let other = SecretCache::new(Arc::new(One(Mutex::new(Some("x")))), SecretSlice::from(vec![8; 32]));
+        let other = SecretCache::new(
+            Arc::new(One(Mutex::new(Some("x")))),
+            SecretSlice::from(vec![8; 32]),
+        );
         let (a, b) = (
-            cache(Some("x")).setting_value("north", "wifi", "password").await,
+            cache(Some("x"))
+                .setting_value("north", "wifi", "password")
+                .await,
             other.setting_value("north", "wifi", "password").await,
         );
         assert_ne!(a, b);

@@ -9,7 +9,9 @@ use kube::runtime::reflector::ObjectRef;
 use secrecy::SecretSlice;
 
 use crate::connector::Pending;
-use crate::objects::{ChargeStation, ChargeStationConfig, ChargeStationConfigStatus, ChargeStationStatus};
+use crate::objects::{
+    ChargeStation, ChargeStationConfig, ChargeStationConfigStatus, ChargeStationStatus,
+};
 
 /// The data of one Secret, by key. `Debug` shows nothing of the values.
 pub type SecretData = BTreeMap<String, SecretSlice<u8>>;
@@ -17,7 +19,11 @@ pub type SecretData = BTreeMap<String, SecretSlice<u8>>;
 /// Reads Secrets by name when they are needed: never watched, never listed.
 pub trait Secrets: Send + Sync + 'static {
     /// The Secret's data; `None`: there is no such Secret.
-    fn get<'a>(&'a self, namespace: &'a str, name: &'a str) -> Pending<'a, Result<Option<SecretData>, SecretsError>>;
+    fn get<'a>(
+        &'a self,
+        namespace: &'a str,
+        name: &'a str,
+    ) -> Pending<'a, Result<Option<SecretData>, SecretsError>>;
 }
 
 /// Why a Secret could not be read (its absence is a value, not an error).

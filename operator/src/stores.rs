@@ -82,8 +82,12 @@ impl Stores {
         let (config_store, mut config_writer) = reflector::store();
         let identities = Arc::new(RwLock::new(Identities::default()));
         let (fills, filled) = watch::channel(Filled::default());
-        let stores =
-            Self { stations: station_store, configs: config_store, identities: Arc::clone(&identities), filled };
+        let stores = Self {
+            stations: station_store,
+            configs: config_store,
+            identities: Arc::clone(&identities),
+            filled,
+        };
         let config_fills = fills.clone();
         let station_changes = changes.clone();
         let stations = async move {
@@ -157,19 +161,29 @@ impl Stores {
     /// kube's own `wait_until_ready` wakes one waiter only, and its applier is one.
     pub async fn filled(&self) {
         let mut filled = self.filled.clone();
-        if filled.wait_for(|filled| filled.stations && filled.configs).await.is_err() {
+        if filled
+            .wait_for(|filled| filled.stations && filled.configs)
+            .await
+            .is_err()
+        {
             std::future::pending::<()>().await;
         }
     }
 
     /// Who claims an identity.
     pub fn claim(&self, identity: &str) -> Claim {
-        let Ok(identities) = self.identities.read() else { return Claim::NotSynced };
+        let Ok(identities) = self.identities.read() else {
+            return Claim::NotSynced;
+        };
         if !identities.synced {
             return Claim::NotSynced;
         }
-        let Some(claims) = identities.claims.get(identity) else { return Claim::Nobody };
-        let mut refs = claims.iter().map(|(namespace, name)| ObjectRef::new(name).within(namespace));
+        let Some(claims) = identities.claims.get(identity) else {
+            return Claim::Nobody;
+        };
+        let mut refs = claims
+            .iter()
+            .map(|(namespace, name)| ObjectRef::new(name).within(namespace));
         match (refs.next(), claims.len()) {
             (None, _) => Claim::Nobody,
             (Some(one), 1) => Claim::One(one),
@@ -189,7 +203,10 @@ impl Identities {
             return;
         }
         self.forget(&place);
-        self.claims.entry(station.spec.identity.clone()).or_default().insert(place.clone());
+        self.claims
+            .entry(station.spec.identity.clone())
+            .or_default()
+            .insert(place.clone());
         self.claimed_by.insert(place, station.spec.identity.clone());
     }
 
@@ -211,7 +228,8 @@ mod tests {
     use crate::objects::ChargeStationSpec;
 
     fn station(name: &str, identity: &str) -> ChargeStation {
-        let spec: ChargeStationSpec = serde_json::from_value(serde_json::json!({"identity": identity})).unwrap();
+        let spec: ChargeStationSpec =
+            serde_json::from_value(serde_json::json!({"identity": identity})).unwrap();
         let mut station = ChargeStation::new(name, spec);
         station.metadata.namespace = Some("north".to_owned());
         station
@@ -226,7 +244,11 @@ mod tests {
             watcher::Event::InitDone,
         ];
         let (changes, _kept) = mpsc::unbounded_channel();
-        let (stores, fill) = Stores::fill(futures::stream::iter(events), futures::stream::empty(), changes);
+        let (stores, fill) = Stores::fill(
+            futures::stream::iter(events),
+            futures::stream::empty(),
+            changes,
+        );
         assert_eq!(stores.claim("cp-1"), Claim::NotSynced);
         fill.await;
         assert!(matches!(stores.claim("cp-1"), Claim::Several(both) if both.len() == 2));
@@ -242,7 +264,11 @@ mod tests {
             watcher::Event::Apply(station("a", "cp-2")),
         ];
         let (changes, _kept) = mpsc::unbounded_channel();
-        let (stores, fill) = Stores::fill(futures::stream::iter(events), futures::stream::empty(), changes);
+        let (stores, fill) = Stores::fill(
+            futures::stream::iter(events),
+            futures::stream::empty(),
+            changes,
+        );
         fill.await;
         assert_eq!(stores.claim("cp-1"), Claim::Nobody);
         assert!(matches!(stores.claim("cp-2"), Claim::One(one) if one.name == "a"));

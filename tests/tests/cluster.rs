@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use stationkeeper_simulator::{Pace, Station, StationHandle, StationSettings};
-use stationkeeper_tests::{ApiServer, Launch, Operator, PythonStation, eventually, seconds, throughout};
+use stationkeeper_tests::{
+    ApiServer, Launch, Operator, PythonStation, eventually, seconds, throughout,
+};
 
 const LIMIT: Duration = seconds(30);
 
@@ -24,18 +26,32 @@ impl<'a> Cluster<'a> {
         server.kubectl(&apply).await?.success()?;
         for kind in ["chargestations", "chargestationconfigs"] {
             let crd = format!("crd/{kind}.stationkeeper.dev");
-            server.kubectl(&["wait", "--for=condition=Established", &crd]).await?.success()?;
+            server
+                .kubectl(&["wait", "--for=condition=Established", &crd])
+                .await?
+                .success()?;
         }
         Ok(Self { server, namespace })
     }
 
     fn launch(&self) -> Result<Launch> {
-        Ok(Launch::new()?.kubeconfig(self.server.kubeconfig()).arguments(self.arguments()))
+        Ok(Launch::new()?
+            .kubeconfig(self.server.kubeconfig())
+            .arguments(self.arguments()))
     }
 
     fn arguments(&self) -> Vec<String> {
-        let own = ["--namespace", &self.namespace, "--own-namespace", &self.namespace];
-        let quick = ["--lease-duration=3s", "--renew-deadline=2s", "--retry-period=500ms"];
+        let own = [
+            "--namespace",
+            &self.namespace,
+            "--own-namespace",
+            &self.namespace,
+        ];
+        let quick = [
+            "--lease-duration=3s",
+            "--renew-deadline=2s",
+            "--retry-period=500ms",
+        ];
         own.into_iter().chain(quick).map(str::to_owned).collect()
     }
 
@@ -46,7 +62,14 @@ impl<'a> Cluster<'a> {
     }
 
     async fn apply(&self, manifests: &str) -> Result<String> {
-        let apply = ["apply", "--server-side", "--namespace", &self.namespace, "--filename", "-"];
+        let apply = [
+            "apply",
+            "--server-side",
+            "--namespace",
+            &self.namespace,
+            "--filename",
+            "-",
+        ];
         self.server.kubectl_with(&apply, manifests).await?.success()
     }
 
@@ -58,13 +81,21 @@ impl<'a> Cluster<'a> {
 
     async fn wait(&self, condition: &str, object: &str) -> Result<String> {
         let condition = format!("--for=condition={condition}");
-        self.kubectl(&["wait", &condition, object, "--timeout=30s"]).await
+        self.kubectl(&["wait", &condition, object, "--timeout=30s"])
+            .await
     }
 
     /// Writes of status that reached the server, of objects of this namespace.
     fn status_writes(&self) -> Result<usize> {
-        let ours = |write: &stationkeeper_tests::Write| write.namespace == self.namespace && write.subresource == "status";
-        Ok(self.server.writes()?.iter().filter(|write| ours(write)).count())
+        let ours = |write: &stationkeeper_tests::Write| {
+            write.namespace == self.namespace && write.subresource == "status"
+        };
+        Ok(self
+            .server
+            .writes()?
+            .iter()
+            .filter(|write| ours(write))
+            .count())
     }
 }
 
@@ -80,7 +111,10 @@ fn station(name: &str, identity: &str) -> String {
 }
 
 fn config(name: &str, settings: &[(&str, &str)]) -> String {
-    let settings: Vec<Value> = settings.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+    let settings: Vec<Value> = settings
+        .iter()
+        .map(|(key, value)| json!({"key": key, "value": value}))
+        .collect();
     let object = json!({
         "apiVersion": "stationkeeper.dev/v1alpha1", "kind": "ChargeStationConfig", "metadata": {"name": name},
         "spec": {"stations": {"selector": {"matchLabels": {"site": "harbour"}}}, "mode": "Enforce", "settings": settings}
@@ -99,15 +133,28 @@ fn simulated_at(url: &str, identity: &str) -> StationHandle {
 }
 
 fn misdeeds(station: &StationHandle) -> Vec<String> {
-    station.with_stats(|stats| stats.violations.iter().map(|violation| format!("{violation:?}")).collect())
+    station.with_stats(|stats| {
+        stats
+            .violations
+            .iter()
+            .map(|violation| format!("{violation:?}"))
+            .collect()
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_config_applied_with_kubectl_brings_a_station_into_sync_and_then_nothing_is_written() -> Result<()> {
+async fn a_config_applied_with_kubectl_brings_a_station_into_sync_and_then_nothing_is_written()
+-> Result<()> {
     let cluster = Cluster::on(ApiServer::shared().await?, "sync").await?;
     let operator = cluster.operator().await?;
-    let settings = [("MeterValueSampleInterval", "900"), ("HeartbeatInterval", "3600"), ("LocalPreAuthorize", "true")];
-    cluster.apply(&(station("cp-1", "CP 1/ä") + &config("baseline", &settings))).await?;
+    let settings = [
+        ("MeterValueSampleInterval", "900"),
+        ("HeartbeatInterval", "3600"),
+        ("LocalPreAuthorize", "true"),
+    ];
+    cluster
+        .apply(&(station("cp-1", "CP 1/ä") + &config("baseline", &settings)))
+        .await?;
     let live = simulated(&operator, "CP 1/ä");
 
     let said = cluster.wait("InSync", "csc/baseline").await?;
@@ -115,29 +162,53 @@ async fn a_config_applied_with_kubectl_brings_a_station_into_sync_and_then_nothi
     cluster.wait("Ready", "csc/baseline").await?;
     cluster.wait("InSync", "chst/cp-1").await?;
     for (key, value) in settings {
-        ensure!(live.value(key).as_deref() == Some(value), "{key}: {:?}", live.value(key));
+        ensure!(
+            live.value(key).as_deref() == Some(value),
+            "{key}: {:?}",
+            live.value(key)
+        );
     }
     let misdeeds = misdeeds(&live);
     ensure!(misdeeds.is_empty(), "{misdeeds:?}");
 
     // A fleet at rest: no status write and no call, counted by the server and by the station.
     let summed = eventually(LIMIT, async || {
-        let object: Value = serde_json::from_str(&cluster.kubectl(&["get", "csc/baseline", "-o", "json"]).await?)?;
-        ensure!(object["status"]["stations"]["inSync"] == 1, "{}", object["status"]);
+        let object: Value = serde_json::from_str(
+            &cluster
+                .kubectl(&["get", "csc/baseline", "-o", "json"])
+                .await?,
+        )?;
+        ensure!(
+            object["status"]["stations"]["inSync"] == 1,
+            "{}",
+            object["status"]
+        );
         Ok(object)
     })
     .await?;
     ensure!(summed["status"]["stations"]["total"] == 1, "{summed}");
-    let (writes, calls) = (cluster.status_writes()?, live.with_stats(|stats| stats.calls_in_all()));
+    let (writes, calls) = (
+        cluster.status_writes()?,
+        live.with_stats(|stats| stats.calls_in_all()),
+    );
     throughout(seconds(8), async || {
-        ensure!(cluster.status_writes()? == writes, "a status was written at rest");
-        ensure!(live.with_stats(|stats| stats.calls_in_all()) == calls, "the station was called at rest");
+        ensure!(
+            cluster.status_writes()? == writes,
+            "a status was written at rest"
+        );
+        ensure!(
+            live.with_stats(|stats| stats.calls_in_all()) == calls,
+            "the station was called at rest"
+        );
         Ok(())
     })
     .await?;
 
     let wide = cluster.kubectl(&["get", "csc,chst", "-o", "wide"]).await?;
-    ensure!(wide.contains("baseline") && wide.contains("CP 1/ä"), "{wide}");
+    ensure!(
+        wide.contains("baseline") && wide.contains("CP 1/ä"),
+        "{wide}"
+    );
     Ok(())
 }
 
@@ -147,7 +218,11 @@ async fn a_station_with_forty_keys_at_rest_stays_small() -> Result<()> {
     let operator = cluster.operator().await?;
     let live = simulated(&operator, "CP-40");
     cluster.apply(&station("cp-40", "CP-40")).await?;
-    ensure!(live.wait_until(LIMIT, |stats| stats.connected).await, "{:?}", live.stats());
+    ensure!(
+        live.wait_until(LIMIT, |stats| stats.connected).await,
+        "{:?}",
+        live.stats()
+    );
     // Whatever the station has is what is declared: forty keys, all in sync, nothing written.
     let keys = live.keys();
     let settings: Vec<(String, String)> = keys
@@ -157,13 +232,26 @@ async fn a_station_with_forty_keys_at_rest_stays_small() -> Result<()> {
         .filter(|(key, _)| !["AuthorizationKey", "SecurityProfile"].contains(&key.as_str()))
         .take(40)
         .collect();
-    ensure!(settings.len() == 40, "the simulated station has {} keys with values", settings.len());
-    let pairs: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    ensure!(
+        settings.len() == 40,
+        "the simulated station has {} keys with values",
+        settings.len()
+    );
+    let pairs: Vec<(&str, &str)> = settings
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect();
     cluster.apply(&config("as-it-is", &pairs)).await?;
     let object = eventually(LIMIT, async || {
-        let text = cluster.kubectl(&["get", "chst/cp-40", "-o", "json", "--show-managed-fields"]).await?;
+        let text = cluster
+            .kubectl(&["get", "chst/cp-40", "-o", "json", "--show-managed-fields"])
+            .await?;
         let object: Value = serde_json::from_str(&text)?;
-        ensure!(object["status"]["keys"]["inSync"] == 40, "{}", object["status"]);
+        ensure!(
+            object["status"]["keys"]["inSync"] == 40,
+            "{}",
+            object["status"]
+        );
         Ok(object)
     })
     .await?;
@@ -175,7 +263,11 @@ async fn a_station_with_forty_keys_at_rest_stays_small() -> Result<()> {
         .map(|entry| entry.to_string().len())
         .sum();
     let size = object["status"].to_string().len() + managed;
-    ensure!(size <= 2048, "status and its managedFields take {size} bytes: {}", object["status"]);
+    ensure!(
+        size <= 2048,
+        "status and its managedFields take {size} bytes: {}",
+        object["status"]
+    );
     Ok(())
 }
 
@@ -183,9 +275,15 @@ async fn a_station_with_forty_keys_at_rest_stays_small() -> Result<()> {
 async fn stations_by_others_converge_and_are_told_truthfully() -> Result<()> {
     let cluster = Cluster::on(ApiServer::shared().await?, "python").await?;
     let operator = cluster.operator().await?;
-    let settings =
-        [("MeterValueSampleInterval", "900"), ("ClockAlignedDataInterval", "60"), ("NumberOfConnectors", "2"), ("BlinkRepeat", "3")];
-    cluster.apply(&(station("py-1", "PY1") + &config("baseline", &settings))).await?;
+    let settings = [
+        ("MeterValueSampleInterval", "900"),
+        ("ClockAlignedDataInterval", "60"),
+        ("NumberOfConnectors", "2"),
+        ("BlinkRepeat", "3"),
+    ];
+    cluster
+        .apply(&(station("py-1", "PY1") + &config("baseline", &settings)))
+        .await?;
     let mut live = PythonStation::start(
         &operator.station_url("PY1"),
         &json!({"keys": {
@@ -203,17 +301,33 @@ async fn stations_by_others_converge_and_are_told_truthfully() -> Result<()> {
     ] {
         operator.wait_for_state("PY1", key, state, LIMIT).await?;
     }
-    let pending = cluster.kubectl(&["get", "chst/py-1", "-o", "jsonpath={.status.pendingReset.keys}"]).await?;
+    let pending = cluster
+        .kubectl(&[
+            "get",
+            "chst/py-1",
+            "-o",
+            "jsonpath={.status.pendingReset.keys}",
+        ])
+        .await?;
     ensure!(pending.contains("ClockAlignedDataInterval"), "{pending}");
     live.boot()?;
-    operator.wait_for_state("PY1", "ClockAlignedDataInterval", "InSync", LIMIT).await?;
+    operator
+        .wait_for_state("PY1", "ClockAlignedDataInterval", "InSync", LIMIT)
+        .await?;
     live.change("MeterValueSampleInterval", "61")?;
     cluster
-        .kubectl(&["annotate", "chst/py-1", "reconcile.fluxcd.io/requestedAt=now"])
+        .kubectl(&[
+            "annotate",
+            "chst/py-1",
+            "reconcile.fluxcd.io/requestedAt=now",
+        ])
         .await?;
     eventually(LIMIT, async || {
         let written = live.calls("ChangeConfiguration")?;
-        let again = written.iter().filter(|call| call["payload"]["key"] == "MeterValueSampleInterval").count();
+        let again = written
+            .iter()
+            .filter(|call| call["payload"]["key"] == "MeterValueSampleInterval")
+            .count();
         ensure!(again == 2, "{written:?}");
         Ok(())
     })
@@ -235,15 +349,28 @@ async fn an_operator_killed_in_the_middle_writes_nothing_twice() -> Result<()> {
     ];
     let live = simulated(&operator, "CP-KILL");
     live.set_fault("slow:150".parse()?);
-    cluster.apply(&(station("cp-kill", "CP-KILL") + &config("baseline", &settings))).await?;
-    ensure!(live.wait_until(LIMIT, |stats| stats.writes.len() >= 2).await, "{:?}", live.stats());
+    cluster
+        .apply(&(station("cp-kill", "CP-KILL") + &config("baseline", &settings)))
+        .await?;
+    ensure!(
+        live.wait_until(LIMIT, |stats| stats.writes.len() >= 2)
+            .await,
+        "{:?}",
+        live.stats()
+    );
     operator.restart()?;
     operator.wait_until_ready(LIMIT).await?;
     cluster.wait("InSync", "csc/baseline").await?;
     let misdeeds = misdeeds(&live);
     ensure!(misdeeds.is_empty(), "{misdeeds:?}");
     for (key, value) in settings {
-        let written = live.with_stats(|stats| stats.written(key).iter().map(ToString::to_string).collect::<Vec<_>>());
+        let written = live.with_stats(|stats| {
+            stats
+                .written(key)
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        });
         ensure!(written == [value], "{key} was written {written:?}");
     }
     Ok(())
@@ -253,27 +380,56 @@ async fn an_operator_killed_in_the_middle_writes_nothing_twice() -> Result<()> {
 async fn an_api_server_that_restarts_and_forgets_changes_nothing_for_stations() -> Result<()> {
     let mut server = ApiServer::own().await?;
     let namespace = Cluster::on(&server, "history").await?.namespace;
-    let arguments = Cluster { server: &server, namespace: namespace.clone() }.arguments();
+    let arguments = Cluster {
+        server: &server,
+        namespace: namespace.clone(),
+    }
+    .arguments();
     let mut operator = Launch::new()?.kubeconfig(server.kubeconfig()).arguments(
         // The Lease must outlive the server's absence: this is about the watches.
-        arguments.into_iter().filter(|argument| !argument.starts_with("--lease") && !argument.starts_with("--renew")),
+        arguments.into_iter().filter(|argument| {
+            !argument.starts_with("--lease") && !argument.starts_with("--renew")
+        }),
     );
     operator = operator.arguments(["--lease-duration=120s", "--renew-deadline=100s"]);
     let mut operator = operator.start()?;
     operator.wait_until_ready(LIMIT).await?;
     let live = simulated(&operator, "CP-HIST");
     {
-        let cluster = Cluster { server: &server, namespace: namespace.clone() };
-        cluster.apply(&(station("cp-hist", "CP-HIST") + &config("baseline", &[("HeartbeatInterval", "600")]))).await?;
+        let cluster = Cluster {
+            server: &server,
+            namespace: namespace.clone(),
+        };
+        cluster
+            .apply(
+                &(station("cp-hist", "CP-HIST")
+                    + &config("baseline", &[("HeartbeatInterval", "600")])),
+            )
+            .await?;
         cluster.wait("InSync", "csc/baseline").await?;
     }
     let connects = live.with_stats(|stats| stats.connects);
     server.lose_history().await?;
-    let cluster = Cluster { server: &server, namespace };
-    cluster.apply(&config("baseline", &[("HeartbeatInterval", "601")])).await?;
-    operator.wait_for_state("CP-HIST", "HeartbeatInterval", "InSync", seconds(60)).await?;
-    ensure!(live.wait_until_key(seconds(60), "HeartbeatInterval", "601").await, "{:?}", live.value("HeartbeatInterval"));
-    ensure!(live.with_stats(|stats| stats.connects) == connects, "the station had to reconnect");
+    let cluster = Cluster {
+        server: &server,
+        namespace,
+    };
+    cluster
+        .apply(&config("baseline", &[("HeartbeatInterval", "601")]))
+        .await?;
+    operator
+        .wait_for_state("CP-HIST", "HeartbeatInterval", "InSync", seconds(60))
+        .await?;
+    ensure!(
+        live.wait_until_key(seconds(60), "HeartbeatInterval", "601")
+            .await,
+        "{:?}",
+        live.value("HeartbeatInterval")
+    );
+    ensure!(
+        live.with_stats(|stats| stats.connects) == connects,
+        "the station had to reconnect"
+    );
     ensure!(operator.running()?, "the operator ended");
     Ok(())
 }
@@ -283,13 +439,29 @@ async fn nothing_is_sent_that_could_not_be_recorded_first() -> Result<()> {
     let server = ApiServer::shared().await?;
     let cluster = Cluster::on(server, "away").await?;
     let (link, kubeconfig): (_, PathBuf) = server.link().await?;
-    let long = ["--namespace", &cluster.namespace, "--own-namespace", &cluster.namespace]
-        .into_iter()
-        .chain(["--lease-duration=120s", "--renew-deadline=100s", "--resync=1s"]);
-    let mut operator = Launch::new()?.kubeconfig(kubeconfig).arguments(long).start()?;
+    let long = [
+        "--namespace",
+        &cluster.namespace,
+        "--own-namespace",
+        &cluster.namespace,
+    ]
+    .into_iter()
+    .chain([
+        "--lease-duration=120s",
+        "--renew-deadline=100s",
+        "--resync=1s",
+    ]);
+    let mut operator = Launch::new()?
+        .kubeconfig(kubeconfig)
+        .arguments(long)
+        .start()?;
     operator.wait_until_ready(LIMIT).await?;
     let live = simulated(&operator, "CP-AWAY");
-    cluster.apply(&(station("cp-away", "CP-AWAY") + &config("baseline", &[("HeartbeatInterval", "600")]))).await?;
+    cluster
+        .apply(
+            &(station("cp-away", "CP-AWAY") + &config("baseline", &[("HeartbeatInterval", "600")])),
+        )
+        .await?;
     cluster.wait("InSync", "csc/baseline").await?;
     let writes = live.with_stats(|stats| stats.writes.len());
 
@@ -298,14 +470,24 @@ async fn nothing_is_sent_that_could_not_be_recorded_first() -> Result<()> {
     live.set_key("HeartbeatInterval", "1");
     // Drift is seen (it is read again), and not mended: the intent cannot be written down.
     ensure!(
-        live.wait_until(LIMIT, |stats| stats.calls_of("GetConfiguration") > reads + 1).await,
+        live.wait_until(LIMIT, |stats| stats.calls_of("GetConfiguration")
+            > reads + 1)
+            .await,
         "it was not read again: {:?}",
         live.stats()
     );
-    ensure!(live.with_stats(|stats| stats.writes.len()) == writes, "a write that was not recorded");
+    ensure!(
+        live.with_stats(|stats| stats.writes.len()) == writes,
+        "a write that was not recorded"
+    );
 
     link.set(stationkeeper_tests::link::Passage::Open);
-    ensure!(live.wait_until_key(seconds(60), "HeartbeatInterval", "600").await, "{:?}", operator.logs());
+    ensure!(
+        live.wait_until_key(seconds(60), "HeartbeatInterval", "600")
+            .await,
+        "{:?}",
+        operator.logs()
+    );
     Ok(())
 }
 
@@ -313,16 +495,31 @@ async fn nothing_is_sent_that_could_not_be_recorded_first() -> Result<()> {
 async fn two_objects_with_one_identity_are_both_refused_until_one_is_gone() -> Result<()> {
     let cluster = Cluster::on(ApiServer::shared().await?, "twins").await?;
     let operator = cluster.operator().await?;
-    cluster.apply(&(station("twin-a", "TWIN") + &station("twin-b", "TWIN"))).await?;
+    cluster
+        .apply(&(station("twin-a", "TWIN") + &station("twin-b", "TWIN")))
+        .await?;
     for name in ["chst/twin-a", "chst/twin-b"] {
         cluster.wait("Stalled", name).await?;
-        let reason = ["get", name, "-o", "jsonpath={.status.conditions[?(@.type==\"Stalled\")].reason}"];
+        let reason = [
+            "get",
+            name,
+            "-o",
+            "jsonpath={.status.conditions[?(@.type==\"Stalled\")].reason}",
+        ];
         ensure!(cluster.kubectl(&reason).await? == "DuplicateIdentity");
     }
     let live = simulated(&operator, "TWIN");
-    ensure!(live.wait_until(LIMIT, |stats| stats.refused > 0).await, "{:?}", live.stats());
+    ensure!(
+        live.wait_until(LIMIT, |stats| stats.refused > 0).await,
+        "{:?}",
+        live.stats()
+    );
     cluster.kubectl(&["delete", "chst/twin-b"]).await?;
-    ensure!(live.wait_until(LIMIT, |stats| stats.connected).await, "{:?}", live.stats());
+    ensure!(
+        live.wait_until(LIMIT, |stats| stats.connected).await,
+        "{:?}",
+        live.stats()
+    );
     cluster.wait("Ready", "chst/twin-a").await?;
     Ok(())
 }
@@ -331,20 +528,35 @@ async fn two_objects_with_one_identity_are_both_refused_until_one_is_gone() -> R
 async fn the_brake_in_a_config_map_stops_writes_at_once_and_lets_them_go_on() -> Result<()> {
     let cluster = Cluster::on(ApiServer::shared().await?, "brake").await?;
     let brake = |position: &str| {
-        format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: stationkeeper-brake}}, data: {{brake: {position}}}}}")
+        format!(
+            "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: stationkeeper-brake}}, data: {{brake: {position}}}}}"
+        )
     };
     cluster.apply(&brake("Report")).await?;
     let operator = cluster.operator().await?;
     let live = simulated(&operator, "CP-BRAKE");
-    cluster.apply(&(station("cp-brake", "CP-BRAKE") + &config("baseline", &[("HeartbeatInterval", "600")]))).await?;
+    cluster
+        .apply(
+            &(station("cp-brake", "CP-BRAKE")
+                + &config("baseline", &[("HeartbeatInterval", "600")])),
+        )
+        .await?;
     eventually(LIMIT, async || {
         let row = operator.key("CP-BRAKE", "HeartbeatInterval").await?;
-        ensure!(row["observed"].is_string() && row["state"] != "InSync", "{row}");
+        ensure!(
+            row["observed"].is_string() && row["state"] != "InSync",
+            "{row}"
+        );
         Ok(())
     })
     .await?;
-    ensure!(live.with_stats(|stats| stats.writes.is_empty()), "written with the brake on");
+    ensure!(
+        live.with_stats(|stats| stats.writes.is_empty()),
+        "written with the brake on"
+    );
     cluster.apply(&brake("\"Off\"")).await?;
-    operator.wait_for_state("CP-BRAKE", "HeartbeatInterval", "InSync", LIMIT).await?;
+    operator
+        .wait_for_state("CP-BRAKE", "HeartbeatInterval", "InSync", LIMIT)
+        .await?;
     Ok(())
 }

@@ -32,7 +32,9 @@ impl Service {
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((mut station, _)) = listener.accept().await {
-                let Ok(to) = leads.lock().map(|to| *to) else { return };
+                let Ok(to) = leads.lock().map(|to| *to) else {
+                    return;
+                };
                 connections.spawn(async move {
                     if let Ok(mut gateway) = TcpStream::connect(to).await {
                         // Either side may go at any time; the other one sees it.
@@ -41,7 +43,11 @@ impl Service {
                 });
             }
         });
-        Ok(Self { address, target, _tasks: tasks })
+        Ok(Self {
+            address,
+            target,
+            _tasks: tasks,
+        })
     }
 
     fn lead_to(&self, target: SocketAddr) {
@@ -67,16 +73,26 @@ impl Scene {
         let namespace = server.namespace(name).await?;
         let crds = xtask::cargo::workspace().join("crds");
         let crds = crds.to_str().context("a path is not text")?;
-        server.kubectl(&["apply", "--server-side", "--filename", crds]).await?.success()?;
+        server
+            .kubectl(&["apply", "--server-side", "--filename", crds])
+            .await?
+            .success()?;
         for kind in ["chargestations", "chargestationconfigs"] {
             let crd = format!("crd/{kind}.stationkeeper.dev");
-            server.kubectl(&["wait", "--for=condition=Established", &crd]).await?.success()?;
+            server
+                .kubectl(&["wait", "--for=condition=Established", &crd])
+                .await?
+                .success()?;
         }
         let launch = |kubeconfig| -> Result<Operator> {
             Launch::new()?
                 .kubeconfig(kubeconfig)
                 .arguments(["--namespace", &namespace, "--own-namespace", &namespace])
-                .arguments(["--lease-duration=4s", "--renew-deadline=3s", "--retry-period=500ms"])
+                .arguments([
+                    "--lease-duration=4s",
+                    "--renew-deadline=3s",
+                    "--retry-period=500ms",
+                ])
                 .start()
         };
         let mut leader = launch(kubeconfig_of_leader.unwrap_or_else(|| server.kubeconfig()))?;
@@ -85,25 +101,60 @@ impl Scene {
         let mut standby = launch(server.kubeconfig())?;
         standby.wait_until_ready(LIMIT).await?;
         let service = Service::to(leader.gateway()).await?;
-        let mut settings = StationSettings::new(format!("ws://{}/ocpp", service.address), "CP-LEAD");
-        settings.pace = Pace { reconnect_longest: Duration::from_millis(500), ..Pace::QUICK };
+        let mut settings =
+            StationSettings::new(format!("ws://{}/ocpp", service.address), "CP-LEAD");
+        settings.pace = Pace {
+            reconnect_longest: Duration::from_millis(500),
+            ..Pace::QUICK
+        };
         let station = Station::start(settings);
-        let scene = Self { server, namespace, leader, standby, service, station };
+        let scene = Self {
+            server,
+            namespace,
+            leader,
+            standby,
+            service,
+            station,
+        };
         let object = json!({
             "apiVersion": "stationkeeper.dev/v1alpha1", "kind": "ChargeStation", "metadata": {"name": "cp-lead"},
             "spec": {"identity": "CP-LEAD", "authentication": {"none": true}}
         });
         scene.apply(&object.to_string()).await?;
         scene.declare("600").await?;
-        ensure!(scene.station.wait_until_key(LIMIT, "HeartbeatInterval", "600").await, "{:?}", scene.leader.logs());
-        let wait = ["wait", "--namespace", &scene.namespace, "--for=condition=InSync", "chst/cp-lead", "--timeout=30s"];
+        ensure!(
+            scene
+                .station
+                .wait_until_key(LIMIT, "HeartbeatInterval", "600")
+                .await,
+            "{:?}",
+            scene.leader.logs()
+        );
+        let wait = [
+            "wait",
+            "--namespace",
+            &scene.namespace,
+            "--for=condition=InSync",
+            "chst/cp-lead",
+            "--timeout=30s",
+        ];
         scene.server.kubectl(&wait).await?.success()?;
         Ok(scene)
     }
 
     async fn apply(&self, manifest: &str) -> Result<()> {
-        let apply = ["apply", "--server-side", "--namespace", &self.namespace, "--filename", "-"];
-        self.server.kubectl_with(&apply, manifest).await?.success()?;
+        let apply = [
+            "apply",
+            "--server-side",
+            "--namespace",
+            &self.namespace,
+            "--filename",
+            "-",
+        ];
+        self.server
+            .kubectl_with(&apply, manifest)
+            .await?
+            .success()?;
         Ok(())
     }
 
@@ -127,15 +178,23 @@ impl Scene {
         self.station.reconnect();
         self.declare("601").await?;
         ensure!(
-            self.station.wait_until_key(LIMIT, "HeartbeatInterval", "601").await,
+            self.station
+                .wait_until_key(LIMIT, "HeartbeatInterval", "601")
+                .await,
             "{:?} {:?}",
             self.station.stats(),
             self.standby.logs()
         );
-        self.standby.wait_for_state("CP-LEAD", "HeartbeatInterval", "InSync", LIMIT).await?;
-        let written: Vec<String> = self
-            .station
-            .with_stats(|stats| stats.written("HeartbeatInterval").iter().map(ToString::to_string).collect());
+        self.standby
+            .wait_for_state("CP-LEAD", "HeartbeatInterval", "InSync", LIMIT)
+            .await?;
+        let written: Vec<String> = self.station.with_stats(|stats| {
+            stats
+                .written("HeartbeatInterval")
+                .iter()
+                .map(ToString::to_string)
+                .collect()
+        });
         ensure!(written == ["600", "601"], "{written:?}");
         let misdeeds = self.station.with_stats(|stats| stats.violations.len());
         ensure!(misdeeds == 0, "{:?}", self.station.stats().violations);
@@ -159,7 +218,10 @@ async fn a_leader_that_stands_still_is_replaced_and_ends_when_it_wakes() -> Resu
     scene.leader.signal(Signal::Continue)?;
     let ended = scene.leader.exit(LIMIT).await?;
     ensure!(!ended.success(), "{ended:?}");
-    ensure!(scene.station.with_stats(|stats| stats.calls_in_all()) == before, "the old leader called the station");
+    ensure!(
+        scene.station.with_stats(|stats| stats.calls_in_all()) == before,
+        "the old leader called the station"
+    );
     Ok(())
 }
 
@@ -178,7 +240,13 @@ async fn a_leader_that_is_asked_to_end_hands_over_within_ten_seconds() -> Result
     let mut scene = Scene::set("handover", None).await?;
     let ended = scene.leader.terminate(seconds(10)).await?;
     ensure!(ended.success(), "{ended:?} {:?}", scene.leader.logs());
-    ensure!(scene.station.wait_until(LIMIT, |stats| stats.disconnects > 0).await, "the socket was not closed");
+    ensure!(
+        scene
+            .station
+            .wait_until(LIMIT, |stats| stats.disconnects > 0)
+            .await,
+        "the socket was not closed"
+    );
     scene.taken_over().await
 }
 
@@ -186,12 +254,15 @@ async fn a_leader_that_is_asked_to_end_hands_over_within_ten_seconds() -> Result
 async fn a_standby_is_ready_and_admits_no_station() -> Result<()> {
     let scene = Scene::set("standby", None).await?;
     ensure!(scene.standby.get("/readyz").await?.status == 200);
-    let mut settings = StationSettings::new(format!("ws://{}/ocpp", scene.standby.gateway()), "CP-LEAD");
+    let mut settings =
+        StationSettings::new(format!("ws://{}/ocpp", scene.standby.gateway()), "CP-LEAD");
     settings.pace = Pace::QUICK;
     let stranger = Station::start(settings);
     let refused = eventually(LIMIT, async || {
         let stats = stranger.stats();
-        stats.last_refusal.with_context(|| format!("{:?}", stats.connects))
+        stats
+            .last_refusal
+            .with_context(|| format!("{:?}", stats.connects))
     })
     .await?;
     ensure!(refused.contains("503"), "{refused}");

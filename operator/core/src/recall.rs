@@ -20,16 +20,34 @@ pub fn remembered(
     deviations: &[Deviation],
     planned: Vec<KeyVerdict>,
 ) -> Vec<KeyVerdict> {
-    let told: BTreeMap<&Key, &Deviation> = deviations.iter().map(|deviation| (&deviation.key, deviation)).collect();
+    let told: BTreeMap<&Key, &Deviation> = deviations
+        .iter()
+        .map(|deviation| (&deviation.key, deviation))
+        .collect();
     planned
         .into_iter()
         .map(|verdict| {
-            let nothing_decided = matches!(verdict.state, State::Unknown | State::Pending | State::Drifted);
-            let Some(setting) = desired.settings.get(&verdict.key).filter(|_| nothing_decided) else { return verdict };
+            let nothing_decided = matches!(
+                verdict.state,
+                State::Unknown | State::Pending | State::Drifted
+            );
+            let Some(setting) = desired
+                .settings
+                .get(&verdict.key)
+                .filter(|_| nothing_decided)
+            else {
+                return verdict;
+            };
             if crate::plan::was_in_sync(memory, setting) {
                 let observed = verdict.desired.clone();
                 let message = format!("{} was in sync when the station was last read", verdict.key);
-                return KeyVerdict { state: State::InSync, reason: Reason::Equal, message, observed, ..verdict };
+                return KeyVerdict {
+                    state: State::InSync,
+                    reason: Reason::Equal,
+                    message,
+                    observed,
+                    ..verdict
+                };
             }
             match told.get(&verdict.key) {
                 Some(told) if told.desired == verdict.desired => KeyVerdict {

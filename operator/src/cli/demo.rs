@@ -55,8 +55,17 @@ struct History {
 }
 
 impl VerdictSink for History {
-    fn told(&self, station: &ChargeStation, before: &[KeyVerdict], after: &[KeyVerdict], _: bool, _: bool) {
-        let Ok(mut all) = self.transitions.lock() else { return };
+    fn told(
+        &self,
+        station: &ChargeStation,
+        before: &[KeyVerdict],
+        after: &[KeyVerdict],
+        _: bool,
+        _: bool,
+    ) {
+        let Ok(mut all) = self.transitions.lock() else {
+            return;
+        };
         for change in transitions(before, after) {
             let message = change.message;
             let transition = Transition {
@@ -74,7 +83,10 @@ impl VerdictSink for History {
 
 impl History {
     fn since(&self, start: usize) -> Vec<(Transition, String)> {
-        self.transitions.lock().map(|all| all.iter().skip(start).cloned().collect()).unwrap_or_default()
+        self.transitions
+            .lock()
+            .map(|all| all.iter().skip(start).cloned().collect())
+            .unwrap_or_default()
     }
 
     fn saw(&self, station: &str, key: &str, state: State, reason: Option<Reason>) -> bool {
@@ -110,7 +122,11 @@ pub async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
         loop {
             told.show(&running);
             let document = running.document();
-            let open: Vec<_> = scene.awaits.iter().filter(|awaited| !awaited.holds(&document, &history)).collect();
+            let open: Vec<_> = scene
+                .awaits
+                .iter()
+                .filter(|awaited| !awaited.holds(&document, &history))
+                .collect();
             if open.is_empty() {
                 break;
             }
@@ -124,24 +140,42 @@ pub async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     }
 
     let mut document = running.document();
-    document.history = Some(history.since(0).into_iter().map(|(transition, _)| transition).collect());
+    document.history = Some(
+        history
+            .since(0)
+            .into_iter()
+            .map(|(transition, _)| transition)
+            .collect(),
+    );
     running.stop();
     let ended = running.wait().await;
     fleet.stop().await;
     told.finish(&document, &missed)?;
     ended?;
-    Ok(if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if missed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
 }
 
 /// The product as `run --manifests` starts it, with shorter periods: drift that nobody announces is found within
 /// seconds instead of hours.
-fn settings(home: &std::path::Path, manifests: &std::path::Path, history: Arc<History>) -> ProductSettings {
+fn settings(
+    home: &std::path::Path,
+    manifests: &std::path::Path,
+    history: Arc<History>,
+) -> ProductSettings {
     let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     ProductSettings {
         source: SourceSettings::Folder {
             manifests: manifests.to_owned(),
             state_dir: home.join("state"),
-            options: FolderOptions { settle: Duration::ZERO, poll: Duration::from_millis(250), ..FolderOptions::default() },
+            options: FolderOptions {
+                settle: Duration::ZERO,
+                poll: Duration::from_millis(250),
+                ..FolderOptions::default()
+            },
         },
         gateway: GatewaySettings::new(listen),
         controller: Settings {
@@ -173,26 +207,42 @@ pub(crate) enum Awaited {
 
 impl Awaited {
     fn holds(&self, document: &Document, history: &History) -> bool {
-        let station = |name: &str| document.stations.iter().find(|station| station.name == name);
+        let station = |name: &str| {
+            document
+                .stations
+                .iter()
+                .find(|station| station.name == name)
+        };
         match self {
             Self::Is(name, key, state, reason) => station(name).is_some_and(|station| {
                 station.keys.iter().any(|told| {
-                    told.key.as_str() == *key && told.state == *state && reason.is_none_or(|reason| told.reason == reason)
+                    told.key.as_str() == *key
+                        && told.state == *state
+                        && reason.is_none_or(|reason| told.reason == reason)
                 })
             }),
             Self::Was(name, key, state, reason) => history.saw(name, key, *state, *reason),
-            Self::Stale(name) => station(name)
-                .is_some_and(|station| !station.connected && station.keys.iter().all(|key| key.stale)),
+            Self::Stale(name) => station(name).is_some_and(|station| {
+                !station.connected && station.keys.iter().all(|key| key.stale)
+            }),
         }
     }
 }
 
 impl std::fmt::Display for Awaited {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let because = |reason: &Option<Reason>| reason.map(|reason| format!(" · {reason:?}")).unwrap_or_default();
+        let because = |reason: &Option<Reason>| {
+            reason
+                .map(|reason| format!(" · {reason:?}"))
+                .unwrap_or_default()
+        };
         match self {
-            Self::Is(station, key, state, reason) => write!(f, "{station} {key} is {state:?}{}", because(reason)),
-            Self::Was(station, key, state, reason) => write!(f, "{station} {key} was {state:?}{}", because(reason)),
+            Self::Is(station, key, state, reason) => {
+                write!(f, "{station} {key} is {state:?}{}", because(reason))
+            }
+            Self::Was(station, key, state, reason) => {
+                write!(f, "{station} {key} was {state:?}{}", because(reason))
+            }
             Self::Stale(station) => write!(f, "{station} is offline and stale"),
         }
     }
@@ -210,7 +260,13 @@ struct Told {
 impl Told {
     fn new(output: DemoOutput, history: Arc<History>) -> Self {
         let live = output == DemoOutput::Text && std::io::stdout().is_terminal();
-        Self { output, live, history, lines: 0, drawn: 0 }
+        Self {
+            output,
+            live,
+            history,
+            lines: 0,
+            drawn: 0,
+        }
     }
 
     fn say(&mut self, text: &str) {
@@ -230,7 +286,10 @@ impl Told {
         if !new.is_empty() || self.live {
             self.wipe();
         }
-        for (transition, message) in new.iter().filter(|(transition, _)| table::is_news(transition)) {
+        for (transition, message) in new
+            .iter()
+            .filter(|(transition, _)| table::is_news(transition))
+        {
             print(&table::line(transition, message, self.live));
         }
         if self.live {

@@ -24,7 +24,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR")]
     pub manifests: Option<PathBuf>,
     /// Keep state here; with --manifests only. One process at a time.
-    #[arg(long, value_name = "DIR", requires = "manifests", default_value = "stationkeeper-state")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "manifests",
+        default_value = "stationkeeper-state"
+    )]
     pub state_dir: PathBuf,
     /// How long the files must have been unchanged before they count, so that a `git pull` in progress is no deletion.
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration)]
@@ -82,7 +87,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
     /// The operator's own namespace: Lease, brake ConfigMap, Secrets of its own. Against a cluster.
-    #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = "stationkeeper-system")]
+    #[arg(
+        long,
+        value_name = "NAMESPACE",
+        env = "POD_NAMESPACE",
+        default_value = "stationkeeper-system"
+    )]
     pub own_namespace: String,
     /// Lead without an election: only when nothing else can run beside this process.
     #[arg(long)]
@@ -100,7 +110,11 @@ pub struct RunArgs {
 
 /// Durations as Kubernetes people write them: `30s`, `5m`, `6h`, `1h30m`, `500ms`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no duration; write a number and a unit, like 500ms, 30s, 5m, 6h or 1h30m");
+    let wrong = || {
+        format!(
+            "{text:?} is no duration; write a number and a unit, like 500ms, 30s, 5m, 6h or 1h30m"
+        )
+    };
     if text.trim() == "0" {
         return Ok(Duration::ZERO);
     }
@@ -154,16 +168,23 @@ async fn settings(args: RunArgs) -> anyhow::Result<ProductSettings> {
     });
     gateway.journal = args.journal.clone();
     if args.journal.is_some() && args.authorize.is_none() {
-        bail!("--journal stores transactions, and without --authorize there are none; say who may charge: --authorize any, or a file");
+        bail!(
+            "--journal stores transactions, and without --authorize there are none; say who may charge: --authorize any, or a file"
+        );
     }
     if args.renew_deadline >= args.lease_duration || args.retry_period >= args.renew_deadline {
-        bail!("--retry-period must be shorter than --renew-deadline, and that shorter than --lease-duration");
+        bail!(
+            "--retry-period must be shorter than --renew-deadline, and that shorter than --lease-duration"
+        );
     }
     let source = match args.manifests.clone() {
         Some(manifests) => SourceSettings::Folder {
             manifests,
             state_dir: args.state_dir.clone(),
-            options: FolderOptions { settle: args.settle, ..FolderOptions::default() },
+            options: FolderOptions {
+                settle: args.settle,
+                ..FolderOptions::default()
+            },
         },
         None => SourceSettings::Cluster(Box::new(cluster(&args).await?)),
     };
@@ -183,9 +204,10 @@ async fn settings(args: RunArgs) -> anyhow::Result<ProductSettings> {
             file => Destination::File(PathBuf::from(file)),
         }),
         brake_file: args.brake_file,
-        register: args
-            .register_unknown
-            .map(|namespace| Register { namespace, limit: args.register_limit }),
+        register: args.register_unknown.map(|namespace| Register {
+            namespace,
+            limit: args.register_limit,
+        }),
         drain: args.drain,
         sink: None,
     })
@@ -195,10 +217,13 @@ async fn cluster(args: &RunArgs) -> anyhow::Result<ClusterSettings> {
     let config = kube::Config::infer().await.context(
         "failed to find a cluster: set KUBECONFIG, run inside one, or give --manifests DIR to run without a cluster",
     )?;
-    let client = kube::Client::try_from(config).context("failed to make a client for the API server")?;
+    let client =
+        kube::Client::try_from(config).context("failed to make a client for the API server")?;
     let instance = format!(
         "{}_{}",
-        std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_else(|_| "stationkeeper".to_owned()),
+        std::env::var("POD_NAME")
+            .or_else(|_| std::env::var("HOSTNAME"))
+            .unwrap_or_else(|_| "stationkeeper".to_owned()),
         uuid::Uuid::new_v4()
     );
     Ok(ClusterSettings {
@@ -225,8 +250,19 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_people_write_them() {
-        for (text, seconds) in [("30s", 30.0), ("5m", 300.0), ("6h", 21600.0), ("1h30m", 5400.0), ("500ms", 0.5), ("0", 0.0)] {
-            assert_eq!(duration(text).map(|duration| duration.as_secs_f64()), Ok(seconds), "{text}");
+        for (text, seconds) in [
+            ("30s", 30.0),
+            ("5m", 300.0),
+            ("6h", 21600.0),
+            ("1h30m", 5400.0),
+            ("500ms", 0.5),
+            ("0", 0.0),
+        ] {
+            assert_eq!(
+                duration(text).map(|duration| duration.as_secs_f64()),
+                Ok(seconds),
+                "{text}"
+            );
         }
         for text in ["", "30", "-5s", "soon", "5 parsecs"] {
             assert!(duration(text).is_err(), "{text}");

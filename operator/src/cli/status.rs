@@ -49,22 +49,34 @@ pub async fn status(args: StatusArgs) -> anyhow::Result<ExitCode> {
             "{state_dir:?} is no state directory: give the one that `run --manifests DIR --state-dir DIR` was started with"
         );
     }
-    let known =
-        tokio::task::spawn_blocking(move || last_known(&state_dir)).await.context("failed to read the state")?;
+    let known = tokio::task::spawn_blocking(move || last_known(&state_dir))
+        .await
+        .context("failed to read the state")?;
     let text = match output {
         Output::Table => tables(&known, false),
         Output::Wide => tables(&known, true),
         Output::Json => as_json(&known.document)?,
-        Output::Yaml => serde_yaml::to_string(&known.document).context("failed to write the status as YAML")?,
+        Output::Yaml => {
+            serde_yaml::to_string(&known.document).context("failed to write the status as YAML")?
+        }
     };
-    std::io::stdout().write_all(text.as_bytes()).context("failed to print the status")?;
-    std::io::stderr().write_all(remarks(&known).as_bytes()).context("failed to print what is wrong")?;
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .context("failed to print the status")?;
+    std::io::stderr()
+        .write_all(remarks(&known).as_bytes())
+        .context("failed to print what is wrong")?;
     let to_mend = known.document.needs_a_person() || !known.problems.is_empty();
-    Ok(if to_mend { ExitCode::from(TO_MEND) } else { ExitCode::SUCCESS })
+    Ok(if to_mend {
+        ExitCode::from(TO_MEND)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn as_json(document: &Document) -> anyhow::Result<String> {
-    let mut text = serde_json::to_string_pretty(document).context("failed to write the status as JSON")?;
+    let mut text =
+        serde_json::to_string_pretty(document).context("failed to write the status as JSON")?;
     text.push('\n');
     Ok(text)
 }

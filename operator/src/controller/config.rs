@@ -29,7 +29,8 @@ pub async fn summarise_configs(
     cancel: tokio_util::sync::CancellationToken,
 ) {
     let mut due: HashMap<ObjectRef<ChargeStationConfig>, Instant> = HashMap::new();
-    let mut told: HashMap<ObjectRef<ChargeStationConfig>, (Instant, Arc<ChargeStationConfig>)> = HashMap::new();
+    let mut told: HashMap<ObjectRef<ChargeStationConfig>, (Instant, Arc<ChargeStationConfig>)> =
+        HashMap::new();
     loop {
         let wake = due.values().min().copied();
         tokio::select! {
@@ -43,7 +44,11 @@ pub async fn summarise_configs(
             () = sleep_until(wake) => {}
         }
         let now = Instant::now();
-        let ready: Vec<_> = due.iter().filter(|(_, at)| **at <= now).map(|(config, _)| config.clone()).collect();
+        let ready: Vec<_> = due
+            .iter()
+            .filter(|(_, at)| **at <= now)
+            .map(|(config, _)| config.clone())
+            .collect();
         for config in ready {
             due.remove(&config);
             let started = Instant::now();
@@ -51,18 +56,25 @@ pub async fn summarise_configs(
             match summarise(&context, &config, former, &asked).await {
                 Ok(Some(answer)) => {
                     told.insert(config, (Instant::now(), answer));
-                    context.metrics.reconciled("chargestationconfig", true, started.elapsed());
+                    context
+                        .metrics
+                        .reconciled("chargestationconfig", true, started.elapsed());
                 }
                 Ok(None) => {
                     told.remove(&config);
                 }
                 Err(error) => {
-                    context.metrics.reconciled("chargestationconfig", false, started.elapsed());
+                    context
+                        .metrics
+                        .reconciled("chargestationconfig", false, started.elapsed());
                     if !matches!(error, PublishError::Conflict) {
                         tracing::warn!(%config, error = &error as &dyn std::error::Error, "failed to publish the status of a config; trying again");
                     }
                     told.remove(&config);
-                    due.insert(config, Instant::now() + context.settings.config_status_every);
+                    due.insert(
+                        config,
+                        Instant::now() + context.settings.config_status_every,
+                    );
                 }
             }
         }
@@ -83,17 +95,30 @@ async fn summarise(
     former: Option<Arc<ChargeStationConfig>>,
     asked: &mpsc::UnboundedSender<ObjectRef<ChargeStation>>,
 ) -> Result<Option<Arc<ChargeStationConfig>>, PublishError> {
-    let Some(object) = context.stores.configs.get(config) else { return Ok(None) };
+    let Some(object) = context.stores.configs.get(config) else {
+        return Ok(None);
+    };
     let object = match former {
-        Some(former) if former.uid() == object.uid() && version(&former) > version(&object) => former,
+        Some(former) if former.uid() == object.uid() && version(&former) > version(&object) => {
+            former
+        }
         Some(_) | None => object,
     };
-    let reference = ConfigRef { namespace: config.namespace.clone().unwrap_or_default(), name: config.name.clone() };
-    let Some(prepared) = context.configs.get(&reference) else { return Ok(None) };
+    let reference = ConfigRef {
+        namespace: config.namespace.clone().unwrap_or_default(),
+        name: config.name.clone(),
+    };
+    let Some(prepared) = context.configs.get(&reference) else {
+        return Ok(None);
+    };
     let generation = object.metadata.generation.unwrap_or_default();
     let mut summaries = Vec::new();
     let mut members = Vec::new();
-    for station in context.stores.stations.state_filter(|station| station.namespace() == config.namespace) {
+    for station in context
+        .stores
+        .stations
+        .state_filter(|station| station.namespace() == config.namespace)
+    {
         let target = ObjectRef::from_obj(station.as_ref());
         let told = context.lives.peek(&target).and_then(|cell| cell.told());
         let facts = told.as_ref().and_then(|told| told.facts.clone());
@@ -108,7 +133,11 @@ async fn summarise(
             }
             continue;
         };
-        let at = told.layers.iter().find(|(layer, _)| *layer == reference).map(|(_, generation)| *generation);
+        let at = told
+            .layers
+            .iter()
+            .find(|(layer, _)| *layer == reference)
+            .map(|(_, generation)| *generation);
         if applies == Applies::No && at.is_none() {
             continue;
         }
@@ -119,7 +148,12 @@ async fn summarise(
             seen: told.seen,
             current: at == Some(generation) && !told.progressing,
             stalled: told.stalled.clone(),
-            keys: told.verdicts.iter().filter(|verdict| verdict.config == reference).cloned().collect(),
+            keys: told
+                .verdicts
+                .iter()
+                .filter(|verdict| verdict.config == reference)
+                .cloned()
+                .collect(),
         });
     }
     let summary = config_status(&summaries, prepared.mistake.as_deref(), prepared.suspended);
@@ -134,12 +168,21 @@ async fn summarise(
     }
     let status = ChargeStationConfigStatus {
         observed_generation: generation,
-        conditions: conditions(&former.conditions, &summary.conditions, generation, clock::now()),
+        conditions: conditions(
+            &former.conditions,
+            &summary.conditions,
+            generation,
+            clock::now(),
+        ),
         stations: Some(summary.stations),
         examples: summary.examples,
         last_handled_reconcile_at: request.or_else(|| former.last_handled_reconcile_at.clone()),
     };
-    let status = if status == former { status } else { fit::config(status) };
+    let status = if status == former {
+        status
+    } else {
+        fit::config(status)
+    };
     if status == former {
         return Ok(Some(object));
     }
@@ -150,5 +193,7 @@ async fn summarise(
 }
 
 fn version(config: &ChargeStationConfig) -> Option<u64> {
-    config.resource_version().and_then(|version| version.parse().ok())
+    config
+        .resource_version()
+        .and_then(|version| version.parse().ok())
 }

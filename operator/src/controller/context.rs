@@ -10,6 +10,7 @@ use stationkeeper_core::plan::KeyVerdict;
 use stationkeeper_core::station::Brake;
 use stationkeeper_core::words::Device;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::gather::Configs;
 use super::live::Lives;
@@ -46,7 +47,14 @@ impl Default for Settings {
 /// Gets every station's verdicts after each pass: the state directory, the demo's table.
 pub trait VerdictSink: Send + Sync + 'static {
     /// `before` is empty at the first pass of this process.
-    fn told(&self, station: &ChargeStation, before: &[KeyVerdict], after: &[KeyVerdict], connected: bool, stale: bool);
+    fn told(
+        &self,
+        station: &ChargeStation,
+        before: &[KeyVerdict],
+        after: &[KeyVerdict],
+        connected: bool,
+        stale: bool,
+    );
 }
 
 /// What every reconcile shares.
@@ -79,6 +87,8 @@ pub struct Context {
     pub touched: mpsc::UnboundedSender<ObjectRef<ChargeStationConfig>>,
     /// Who else wants every verdict.
     pub sink: Option<Arc<dyn VerdictSink>>,
+    /// The process has been asked to end: nothing new is written.
+    pub ending: CancellationToken,
     /// Wakes the queue for [`Context::look_again`].
     pub again: tokio::sync::Notify,
     /// Catalogues by device, so that a fleet of one model shares one.
@@ -94,12 +104,17 @@ impl Context {
     /// What is known of keys for a device and firmware.
     pub fn catalogue_for(&self, device: &Device, firmware: Option<&str>) -> StationCatalogue {
         // Serial numbers tell devices apart, not what their keys mean.
-        let kind = Device { serial: None, box_serial: None, ..device.clone() };
+        let kind = Device {
+            serial: None,
+            box_serial: None,
+            ..device.clone()
+        };
         let at = (kind, firmware.map(str::to_owned));
         match self.catalogues.lock() {
-            Ok(mut catalogues) => {
-                catalogues.entry(at).or_insert_with(|| self.catalogue.for_station(device, firmware)).clone()
-            }
+            Ok(mut catalogues) => catalogues
+                .entry(at)
+                .or_insert_with(|| self.catalogue.for_station(device, firmware))
+                .clone(),
             Err(_) => self.catalogue.for_station(device, firmware),
         }
     }

@@ -2,6 +2,7 @@
 //! not read yet.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use kube::ResourceExt;
@@ -27,6 +28,7 @@ pub struct Configs {
     prepared: Arc<RwLock<ByNamespace>>,
     unreadable: Option<Arc<Unreadable>>,
     writing: Arc<Mutex<HashMap<ConfigRef, Writing>>>,
+    synced: Arc<AtomicBool>,
 }
 
 /// Configs by namespace and name.
@@ -45,6 +47,8 @@ pub type Unreadable = dyn Fn(&ObjectRef<ChargeStationConfig>) -> Option<String> 
 pub struct Prepared {
     /// Which object.
     pub config: ConfigRef,
+    /// Its uid: one that was deleted and made again is another.
+    uid: String,
     /// Its generation.
     pub generation: i64,
     /// What is wrong with it as a whole, if anything.
@@ -62,14 +66,21 @@ pub struct Prepared {
 impl Configs {
     /// `unreadable` tells of objects that a source can no longer read.
     pub fn new(unreadable: Option<Arc<Unreadable>>) -> Self {
-        Self { prepared: Arc::default(), unreadable, writing: Arc::default() }
+        Self {
+            prepared: Arc::default(),
+            unreadable,
+            writing: Arc::default(),
+            synced: Arc::default(),
+        }
     }
 
     /// Takes a config in, or anew.
     pub fn put(&self, config: &ChargeStationConfig) {
         let prepared = Arc::new(prepare(config, self.unreadable.as_deref()));
         if let Ok(mut all) = self.prepared.write() {
-            all.entry(prepared.config.namespace.clone()).or_default().insert(prepared.config.name.clone(), prepared);
+            all.entry(prepared.config.namespace.clone())
+                .or_default()
+                .insert(prepared.config.name.clone(), prepared);
         }
     }
 
@@ -87,35 +98,67 @@ impl Configs {
         let mut all = ByNamespace::new();
         for config in configs {
             let prepared = Arc::new(prepare(config, self.unreadable.as_deref()));
-            all.entry(prepared.config.namespace.clone()).or_default().insert(prepared.config.name.clone(), prepared);
+            all.entry(prepared.config.namespace.clone())
+                .or_default()
+                .insert(prepared.config.name.clone(), prepared);
         }
         if let Ok(mut slot) = self.prepared.write() {
             *slot = all;
+            self.synced.store(true, Ordering::Release);
         }
+    }
+
+    /// Have all configs been listed? Before, the absence of a config says nothing: only a deletion, seen by a synced
+    /// cache, removes a layer (section 3 of the design).
+    pub fn is_synced(&self) -> bool {
+        self.synced.load(Ordering::Acquire)
     }
 
     /// A config, if there is one.
     pub fn get(&self, config: &ConfigRef) -> Option<Arc<Prepared>> {
-        self.prepared.read().ok()?.get(&config.namespace)?.get(&config.name).cloned()
+        self.prepared
+            .read()
+            .ok()?
+            .get(&config.namespace)?
+            .get(&config.name)
+            .cloned()
     }
 
     /// What of a config bears on stations: when it is unchanged, no station needs to be looked at.
-    pub fn version(&self, config: &ObjectRef<ChargeStationConfig>) -> Option<(i64, Standing)> {
+    pub fn version(
+        &self,
+        config: &ObjectRef<ChargeStationConfig>,
+    ) -> Option<(String, i64, Standing)> {
         let namespace = config.namespace.clone().unwrap_or_default();
-        let prepared = self.get(&ConfigRef { namespace, name: config.name.clone() })?;
-        Some((prepared.generation, prepared.layer.standing.clone()))
+        let prepared = self.get(&ConfigRef {
+            namespace,
+            name: config.name.clone(),
+        })?;
+        Some((
+            prepared.uid.clone(),
+            prepared.generation,
+            prepared.layer.standing.clone(),
+        ))
     }
 
-    /// Waits until each of the configs that are about to write may write one more station (`rollout.maxConcurrent`).
-    pub async fn permits<'a>(&self, configs: impl Iterator<Item = &'a ConfigRef>) -> Vec<OwnedSemaphorePermit> {
-        // In order, so that two stations never wait for each other.
+    /// The right to write one more station, of each of the configs that are about to (`rollout.maxConcurrent`).
+    /// `None`: one of them writes as many as it may.
+    pub fn permits<'a>(
+        &self,
+        configs: impl Iterator<Item = &'a ConfigRef>,
+    ) -> Option<Vec<OwnedSemaphorePermit>> {
         let configs: BTreeSet<&ConfigRef> = configs.collect();
         let mut permits = Vec::new();
         for config in configs {
-            let Some(limit) = self.get(config).and_then(|config| config.max_concurrent) else { continue };
+            let Some(limit) = self.get(config).and_then(|config| config.max_concurrent) else {
+                continue;
+            };
             let semaphore = match self.writing.lock() {
                 Ok(mut writing) => {
-                    let fresh = || Writing { limit, permits: Arc::new(Semaphore::new(limit)) };
+                    let fresh = || Writing {
+                        limit,
+                        permits: Arc::new(Semaphore::new(limit)),
+                    };
                     let entry = writing.entry(config.clone()).or_insert_with(fresh);
                     if entry.limit != limit {
                         *entry = fresh();
@@ -124,22 +167,26 @@ impl Configs {
                 }
                 Err(_) => continue,
             };
-            if let Ok(permit) = semaphore.acquire_owned().await {
-                permits.push(permit);
-            }
+            permits.push(semaphore.try_acquire_owned().ok()?);
         }
-        permits
+        Some(permits)
     }
 
     /// The configs that select a station, by name, with how surely.
     pub fn selecting(&self, station: &StationFacts) -> Vec<(Arc<Prepared>, Applies)> {
-        let Ok(all) = self.prepared.read() else { return Vec::new() };
-        let Some(configs) = all.get(&station.namespace) else { return Vec::new() };
+        let Ok(all) = self.prepared.read() else {
+            return Vec::new();
+        };
+        let Some(configs) = all.get(&station.namespace) else {
+            return Vec::new();
+        };
         configs
             .values()
             .filter_map(|config| match config.applies(station) {
                 Applies::No => None,
-                applies @ (Applies::Yes | Applies::Undecidable) => Some((Arc::clone(config), applies)),
+                applies @ (Applies::Yes | Applies::Undecidable) => {
+                    Some((Arc::clone(config), applies))
+                }
             })
             .collect()
     }
@@ -153,31 +200,55 @@ impl Prepared {
 
     /// Does it declare the key?
     pub fn declares(&self, key: &Key) -> bool {
-        self.settings.iter().any(|setting| setting.key.eq_ignore_ascii_case(key.as_str()))
+        self.settings
+            .iter()
+            .any(|setting| setting.key.eq_ignore_ascii_case(key.as_str()))
     }
 }
 
 fn prepare(config: &ChargeStationConfig, unreadable: Option<&Unreadable>) -> Prepared {
     let spec = &config.spec;
     let mistakes = check::check_config(config);
-    let mistake = mistakes.first().map(|mistake| format!("{}: {}", mistake.path, mistake.message));
+    let mistake = mistakes
+        .first()
+        .map(|mistake| format!("{}: {}", mistake.path, mistake.message));
     let paused = config.annotations().contains_key(PAUSED);
-    let config_ref = ConfigRef { namespace: config.namespace().unwrap_or_default(), name: config.name_any() };
+    let config_ref = ConfigRef {
+        namespace: config.namespace().unwrap_or_default(),
+        name: config.name_any(),
+    };
     let held = |reason, message: String| Standing::Held { reason, message };
     let name = &config_ref.name;
-    let standing = if let Some(why) = unreadable.and_then(|unreadable| unreadable(&ObjectRef::from_obj(config))) {
-        held(HeldLayer::Unreadable, format!("config {name} cannot be read: {why}"))
+    let standing = if let Some(why) =
+        unreadable.and_then(|unreadable| unreadable(&ObjectRef::from_obj(config)))
+    {
+        held(
+            HeldLayer::Unreadable,
+            format!("config {name} cannot be read: {why}"),
+        )
     } else if let Some(mistake) = &mistake {
-        held(HeldLayer::Invalid, format!("config {name} is invalid: {mistake}"))
+        held(
+            HeldLayer::Invalid,
+            format!("config {name} is invalid: {mistake}"),
+        )
     } else if spec.suspend {
-        held(HeldLayer::Suspended, format!("config {name} is suspended (spec.suspend)"))
+        held(
+            HeldLayer::Suspended,
+            format!("config {name} is suspended (spec.suspend)"),
+        )
     } else if paused {
-        held(HeldLayer::Paused, format!("config {name} is paused (annotation {PAUSED})"))
+        held(
+            HeldLayer::Paused,
+            format!("config {name} is paused (annotation {PAUSED})"),
+        )
     } else {
         Standing::Active
     };
     let suspended = spec.suspend || paused;
-    let secret = spec.settings.iter().any(|setting| setting.value_from.is_some());
+    let secret = spec
+        .settings
+        .iter()
+        .any(|setting| setting.value_from.is_some());
     let mut layer = Layer {
         config: config_ref.clone(),
         generation: config.metadata.generation.unwrap_or_default(),
@@ -193,6 +264,7 @@ fn prepare(config: &ChargeStationConfig, unreadable: Option<&Unreadable>) -> Pre
     }
     Prepared {
         config: config_ref,
+        uid: config.uid().unwrap_or_default(),
         generation: layer.generation,
         mistake,
         suspended,
@@ -231,7 +303,9 @@ pub(super) async fn gather(
         if config.secret {
             layer.settings = Vec::with_capacity(config.settings.len());
             for setting in &config.settings {
-                layer.settings.push(with_secret(setting, secrets, station).await);
+                layer
+                    .settings
+                    .push(with_secret(setting, secrets, station).await);
             }
         }
         if registered {
@@ -251,14 +325,29 @@ pub(super) async fn gather(
     layers
 }
 
-async fn with_secret(setting: &SettingSpec, secrets: &SecretCache, station: &ChargeStation) -> Setting {
-    let Some(from) = &setting.value_from else { return plain(setting) };
+async fn with_secret(
+    setting: &SettingSpec,
+    secrets: &SecretCache,
+    station: &ChargeStation,
+) -> Setting {
+    let Some(from) = &setting.value_from else {
+        return plain(setting);
+    };
     let namespace = station.namespace().unwrap_or_default();
     let value = if let Some(one) = &from.secret_key_ref {
         secrets.setting_value(&namespace, &one.name, &one.key).await
     } else if let Some(own) = &from.station_secret {
-        match station.spec.authentication.as_ref().and_then(|authentication| authentication.secret_ref.as_ref()) {
-            Some(secret) => secrets.setting_value(&namespace, &secret.name, &own.key).await,
+        match station
+            .spec
+            .authentication
+            .as_ref()
+            .and_then(|authentication| authentication.secret_ref.as_ref())
+        {
+            Some(secret) => {
+                secrets
+                    .setting_value(&namespace, &secret.name, &own.key)
+                    .await
+            }
             None => SettingValue::SecretMissing {
                 message: format!(
                     "ChargeStation {} names no Secret; set spec.authentication.secretRef",
@@ -267,7 +356,13 @@ async fn with_secret(setting: &SettingSpec, secrets: &SecretCache, station: &Cha
             },
         }
     } else {
-        SettingValue::SecretMissing { message: "valueFrom names neither stationSecret nor secretKeyRef".to_owned() }
+        SettingValue::SecretMissing {
+            message: "valueFrom names neither stationSecret nor secretKeyRef".to_owned(),
+        }
     };
-    Setting { key: Key::new(setting.key.as_str()), value, mode: setting.mode }
+    Setting {
+        key: Key::new(setting.key.as_str()),
+        value,
+        mode: setting.mode,
+    }
 }

@@ -97,7 +97,8 @@ impl Cell {
 
     /// Asks the next reconcile to read all managed keys whatever it knows.
     pub fn ask_reread(&self) {
-        self.reread.store(true, std::sync::atomic::Ordering::Release);
+        self.reread
+            .store(true, std::sync::atomic::Ordering::Release);
     }
 
     /// Takes that request.

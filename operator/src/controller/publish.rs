@@ -13,7 +13,9 @@ use stationkeeper_core::status::{Condition as Told, StationStatus};
 use super::context::Context;
 use super::live::Live;
 use crate::connector::Presence;
-use crate::objects::{ChargeStation, ChargeStationStatus, PendingResetStatus, ReportedHardware, fit};
+use crate::objects::{
+    ChargeStation, ChargeStationStatus, PendingResetStatus, ReportedHardware, fit,
+};
 use crate::source::PublishError;
 
 /// What a pass has to tell, besides memory.
@@ -29,22 +31,42 @@ pub(super) struct Report<'a> {
 }
 
 /// The complete status. Transition times stay unless a condition's status changed.
-pub(super) fn compose(station: &ChargeStation, live: &Live, memory: &Memory, report: &Report<'_>, now: Timestamp) -> ChargeStationStatus {
+pub(super) fn compose(
+    station: &ChargeStation,
+    live: &Live,
+    memory: &Memory,
+    report: &Report<'_>,
+    now: Timestamp,
+) -> ChargeStationStatus {
     let former = station.status.clone().unwrap_or_default();
     let reported = ReportedHardware {
         vendor: memory.device.vendor.clone(),
         model: memory.device.model.clone(),
-        serial_number: memory.device.serial.clone().or_else(|| memory.device.box_serial.clone()),
+        serial_number: memory
+            .device
+            .serial
+            .clone()
+            .or_else(|| memory.device.box_serial.clone()),
         firmware: memory.firmware.clone(),
         protocol: report
             .presence
             .and_then(|presence| presence.protocol.clone())
-            .or_else(|| former.hardware.as_ref().and_then(|hardware| hardware.protocol.clone())),
+            .or_else(|| {
+                former
+                    .hardware
+                    .as_ref()
+                    .and_then(|hardware| hardware.protocol.clone())
+            }),
     };
     let generation = station.metadata.generation.unwrap_or_default();
     ChargeStationStatus {
         observed_generation: generation,
-        conditions: conditions(&former.conditions, &report.status.conditions, generation, now),
+        conditions: conditions(
+            &former.conditions,
+            &report.status.conditions,
+            generation,
+            now,
+        ),
         hardware: Some(reported).filter(|hardware| *hardware != ReportedHardware::default()),
         registration: report
             .presence
@@ -75,13 +97,21 @@ pub(super) fn compose(station: &ChargeStation, live: &Live, memory: &Memory, rep
 }
 
 /// Conditions with their transition times: the former one, unless the status changed.
-pub(super) fn conditions(former: &[Condition], told: &[Told], generation: i64, now: Timestamp) -> Vec<Condition> {
+pub(super) fn conditions(
+    former: &[Condition],
+    told: &[Told],
+    generation: i64,
+    now: Timestamp,
+) -> Vec<Condition> {
     told.iter()
         .map(|told| {
             let since = former
                 .iter()
                 .find(|condition| condition.type_ == told.kind && condition.status == told.status)
-                .map_or_else(|| Time(to_seconds(now)), |condition| condition.last_transition_time.clone());
+                .map_or_else(
+                    || Time(to_seconds(now)),
+                    |condition| condition.last_transition_time.clone(),
+                );
             Condition {
                 type_: told.kind.clone(),
                 status: told.status.clone(),
@@ -106,7 +136,12 @@ pub(super) async fn publish(
     live: &mut Live,
     status: ChargeStationStatus,
 ) -> Result<Arc<ChargeStation>, PublishError> {
-    let told = |status: &ChargeStationStatus| station.status.as_ref().is_some_and(|former| same(former, status));
+    let told = |status: &ChargeStationStatus| {
+        station
+            .status
+            .as_ref()
+            .is_some_and(|former| same(former, status))
+    };
     if told(&status) {
         return Ok(Arc::clone(station));
     }
@@ -141,8 +176,21 @@ fn same(former: &ChargeStationStatus, status: &ChargeStationStatus) -> bool {
     }
     match (&former.memory, &status.memory) {
         (Some(a), Some(b)) if a.keys.is_empty() && b.keys.is_empty() => {
-            let a = Memory { event: b.event, boot: b.boot, connection: b.connection, seen: b.seen, ..a.clone() };
-            a == *b && ChargeStationStatus { memory: None, ..former.clone() } == ChargeStationStatus { memory: None, ..status.clone() }
+            let a = Memory {
+                event: b.event,
+                boot: b.boot,
+                connection: b.connection,
+                seen: b.seen,
+                ..a.clone()
+            };
+            a == *b
+                && ChargeStationStatus {
+                    memory: None,
+                    ..former.clone()
+                } == ChargeStationStatus {
+                    memory: None,
+                    ..status.clone()
+                }
         }
         _ => false,
     }
@@ -150,10 +198,19 @@ fn same(former: &ChargeStationStatus, status: &ChargeStationStatus) -> bool {
 
 /// The newer of the store's object and the answer to our last write. A resourceVersion is a number that grows, which the
 /// API promises since Kubernetes 1.35 and every etcd-backed server has kept before.
-pub(super) fn newest(store: Arc<ChargeStation>, published: Option<&Arc<ChargeStation>>) -> Arc<ChargeStation> {
-    let version = |station: &ChargeStation| station.resource_version().and_then(|version| version.parse::<u64>().ok());
+pub(super) fn newest(
+    store: Arc<ChargeStation>,
+    published: Option<&Arc<ChargeStation>>,
+) -> Arc<ChargeStation> {
+    let version = |station: &ChargeStation| {
+        station
+            .resource_version()
+            .and_then(|version| version.parse::<u64>().ok())
+    };
     match published {
-        Some(answer) if answer.uid() == store.uid() && version(answer) > version(&store) => Arc::clone(answer),
+        Some(answer) if answer.uid() == store.uid() && version(answer) > version(&store) => {
+            Arc::clone(answer)
+        }
         Some(_) | None => store,
     }
 }

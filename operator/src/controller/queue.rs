@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::{Action, Config, applier};
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::context::Context;
 use super::station::{ReconcileError, reconcile};
@@ -35,7 +36,7 @@ pub async fn run_stations(
     .map(Ok::<_, std::convert::Infallible>);
     let store = context.stores.stations.clone();
     applier(
-        |station, context| Box::pin(reconcile(station, context)),
+        |station, context| Box::pin(in_a_task(station, context)),
         |station, error, context| back_off(&station, error, &context),
         context,
         store,
@@ -47,14 +48,39 @@ pub async fn run_stations(
             Ok(_) => {}
             // Deleted between the request and its turn: nothing to do.
             Err(kube::runtime::controller::Error::ObjectNotFound(_)) => {}
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "failed to reconcile a station; trying again"),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "failed to reconcile a station; trying again"
+            ),
         }
     })
     .await;
 }
 
+/// Reconciles in a task of its own. kube's runner polls all its futures whenever one of them wakes, in one task: with
+/// thousands of stations in flight that would be thousands of polls for each answer, and one core for the whole fleet.
+/// It waits for the task, so that nothing else changes: one reconcile of a station at a time, a shutdown that lets
+/// them finish, and a panic that ends the process.
+async fn in_a_task(
+    station: Arc<ChargeStation>,
+    context: Arc<Context>,
+) -> Result<Action, ReconcileError> {
+    match AbortOnDropHandle::new(tokio::spawn(reconcile(station, context))).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Nobody aborts it but this handle; the runtime does, when it ends, and nothing is waited for then.
+            Err(_) => Ok(Action::await_change()),
+        },
+    }
+}
+
 /// A growing pause, jittered: an API server that comes back must not meet the whole fleet at once.
-fn back_off(station: &Arc<ChargeStation>, _error: &ReconcileError, context: &Arc<Context>) -> Action {
+fn back_off(
+    station: &Arc<ChargeStation>,
+    _error: &ReconcileError,
+    context: &Arc<Context>,
+) -> Action {
     let failures = context
         .lives
         .peek(&ObjectRef::from_obj(station.as_ref()))
@@ -79,6 +105,10 @@ fn from_changes(
                 Changed::Configs => {
                     synced.1 = true;
                     context.configs.replace(&context.stores.configs.state());
+                    // One that selects no station is told of too.
+                    for config in context.stores.configs.state() {
+                        let _ = context.touched.send(ObjectRef::from_obj(config.as_ref()));
+                    }
                 }
                 Changed::Config(ref config) => {
                     let before = context.configs.version(config);
@@ -98,9 +128,7 @@ fn from_changes(
                 continue;
             }
             let stations: Vec<ObjectRef<ChargeStation>> = match change {
-                Changed::Stations | Changed::Configs => {
-                    context.stores.stations.state().iter().map(|station| ObjectRef::from_obj(station.as_ref())).collect()
-                }
+                Changed::Stations | Changed::Configs => all_stations(&context, &mut known),
                 Changed::Config(config) => context
                     .stores
                     .stations
@@ -120,7 +148,33 @@ fn from_changes(
     };
     // The translation runs as part of the stream: it is polled with it, and ends with it.
     let translate = futures::stream::once(translate).filter_map(|()| async { None });
-    futures::stream::select(tokio_stream::wrappers::UnboundedReceiverStream::new(out), translate)
+    futures::stream::select(
+        tokio_stream::wrappers::UnboundedReceiverStream::new(out),
+        translate,
+    )
+}
+
+/// Every station of a list, and those that an earlier list had and this one has not: a watch that lost its history tells
+/// of no deletion.
+fn all_stations(
+    context: &Context,
+    known: &mut std::collections::HashMap<ObjectRef<ChargeStation>, String>,
+) -> Vec<ObjectRef<ChargeStation>> {
+    let gone: Vec<_> = known
+        .keys()
+        .filter(|station| context.stores.stations.get(station).is_none())
+        .cloned()
+        .collect();
+    let mut stations: Vec<_> = gone
+        .into_iter()
+        .flat_map(|station| with_rivals(context, station, known))
+        .collect();
+    for station in context.stores.stations.state() {
+        let target = ObjectRef::from_obj(station.as_ref());
+        known.insert(target.clone(), station.spec.identity.clone());
+        stations.push(target);
+    }
+    stations
 }
 
 /// A station, and all others that name the identity it has or had: they may be free now, or in conflict.
@@ -129,25 +183,49 @@ fn with_rivals(
     station: ObjectRef<ChargeStation>,
     known: &mut std::collections::HashMap<ObjectRef<ChargeStation>, String>,
 ) -> Vec<ObjectRef<ChargeStation>> {
-    let identity = context.stores.stations.get(&station).map(|object| object.spec.identity.clone());
+    let identity = context
+        .stores
+        .stations
+        .get(&station)
+        .map(|object| object.spec.identity.clone());
     let former = match &identity {
         Some(identity) => known.insert(station.clone(), identity.clone()),
         None => {
             let former = known.remove(&station);
             // Its object is gone: nobody may stay connected under it, and nothing is left to remember.
             context.lives.forget(&station);
+            for config in context
+                .stores
+                .configs
+                .state_filter(|config| config.namespace() == station.namespace)
+            {
+                let _ = context.touched.send(ObjectRef::from_obj(config.as_ref()));
+            }
             if let Some(former) = &former
                 && context.stores.claim(former) == Claim::Nobody
             {
-                context.connector.disconnect(&crate::connector::Identity::new(former));
+                context
+                    .connector
+                    .disconnect(&crate::connector::Identity::new(former));
             }
             former
         }
     };
     let mut all = vec![station];
-    for identity in [identity.clone(), former.filter(|former| Some(former) != identity.as_ref())].into_iter().flatten() {
+    for identity in [
+        identity.clone(),
+        former.filter(|former| Some(former) != identity.as_ref()),
+    ]
+    .into_iter()
+    .flatten()
+    {
         match context.stores.claim(&identity) {
-            Claim::Several(rivals) => all.extend(rivals.into_iter().filter(|rival| !all.contains(rival)).collect::<Vec<_>>()),
+            Claim::Several(rivals) => all.extend(
+                rivals
+                    .into_iter()
+                    .filter(|rival| !all.contains(rival))
+                    .collect::<Vec<_>>(),
+            ),
             Claim::One(rival) if !all.contains(&rival) => all.push(rival),
             Claim::One(_) | Claim::Nobody | Claim::NotSynced => {}
         }
@@ -157,7 +235,9 @@ fn with_rivals(
 
 /// Reads the Secrets that the station's handshake will need, if they were never read.
 async fn prefetch(context: &Context, station: &ObjectRef<ChargeStation>) {
-    let Some(station) = context.stores.stations.get(station) else { return };
+    let Some(station) = context.stores.stations.get(station) else {
+        return;
+    };
     for (namespace, name) in secrets_of(&station) {
         if context.secrets.peek(&namespace, &name).is_none() {
             // What is wrong with it is told by admission and by the settings that need it.
@@ -178,8 +258,13 @@ fn from_all(context: Arc<Context>) -> impl Stream<Item = ObjectRef<ChargeStation
             // The lever is gone: the process is ending.
             std::future::pending::<()>().await;
         }
-        let stations: Vec<_> =
-            context.stores.stations.state().iter().map(|station| ObjectRef::from_obj(station.as_ref())).collect();
+        let stations: Vec<_> = context
+            .stores
+            .stations
+            .state()
+            .iter()
+            .map(|station| ObjectRef::from_obj(station.as_ref()))
+            .collect();
         Some((futures::stream::iter(stations), (context, brake)))
     });
     wakes.flatten()

@@ -15,14 +15,22 @@ use stationkeeper_core::words::Key;
 use super::gather::Configs;
 
 /// Marks the removals in memory: deliberate ones wait for Restore, the others lose their original.
-pub(super) fn mark(mut memory: Memory, desired: &Desired, configs: &Configs, station: &StationFacts, now: Timestamp) -> Memory {
+pub(super) fn mark(
+    mut memory: Memory,
+    desired: &Desired,
+    configs: &Configs,
+    station: &StationFacts,
+    now: Timestamp,
+) -> Memory {
     let declared: BTreeSet<String> = desired.settings.keys().map(Key::folded).collect();
     for (key, entry) in &mut memory.keys {
         if declared.contains(&key.folded()) {
             entry.removed = None;
             continue;
         }
-        let Some(original) = &entry.original else { continue };
+        let Some(original) = &entry.original else {
+            continue;
+        };
         if entry.removed.is_some() {
             continue;
         }
@@ -34,7 +42,10 @@ pub(super) fn mark(mut memory: Memory, desired: &Desired, configs: &Configs, sta
             },
         };
         if deliberate {
-            entry.removed = Some(RemovedMemory { since: now, deliberate: true });
+            entry.removed = Some(RemovedMemory {
+                since: now,
+                deliberate: true,
+            });
         } else {
             entry.original = None;
         }

@@ -8,14 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
+use stationkeeper_core::catalogue::StationCatalogue;
 use stationkeeper_core::event::{self, Meaning};
 use stationkeeper_core::layer::SettingValue;
 use stationkeeper_core::observed::{Observed, Reading};
 use stationkeeper_core::outcome;
-use stationkeeper_core::plan::{self, KeyVerdict, Plan};
+use stationkeeper_core::plan::{self, Change, KeyVerdict, Plan, Why};
 use stationkeeper_core::recall;
 use stationkeeper_core::resolve::resolve;
 use stationkeeper_core::state::State;
@@ -46,9 +48,6 @@ pub(super) const RESUME: &str = "stationkeeper.dev/resume";
 /// How many passes follow one another when each closing read shows that there is more to do.
 const PASSES_IN_A_ROW: u32 = 4;
 
-/// How long a plan may wait for its turn to write before its readings count as old.
-const PLAN_LASTS: Duration = Duration::from_secs(5);
-
 /// When to read again a station that could not be read to the end and said nothing that would tell when.
 const READ_AGAIN: Duration = Duration::from_secs(30);
 
@@ -70,7 +69,14 @@ pub enum ReconcileError {
 }
 
 /// Brings one station closer to what Git declares, and tells the truth about it.
-pub async fn reconcile(station: Arc<ChargeStation>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+pub async fn reconcile(
+    station: Arc<ChargeStation>,
+    context: Arc<Context>,
+) -> Result<Action, ReconcileError> {
+    if !context.configs.is_synced() {
+        // Everybody is looked at once they are.
+        return Ok(Action::await_change());
+    }
     let started = std::time::Instant::now();
     let target = ObjectRef::from_obj(station.as_ref());
     let cell = context.lives.cell(&target);
@@ -80,21 +86,36 @@ pub async fn reconcile(station: Arc<ChargeStation>, context: Arc<Context>) -> Re
     load(&context, &station, &identity, &mut live);
 
     let result = match refusal(&context, &station) {
-        Some((reason, message)) => refuse(&context, &station, &identity, &cell, &mut live, reason, message).await,
+        Some((reason, message)) => {
+            refuse(
+                &context, &station, &identity, &cell, &mut live, reason, message,
+            )
+            .await
+        }
         None => pass(&context, &station, &identity, &cell, &mut live).await,
     };
-    context.metrics.reconciled("chargestation", result.is_ok(), started.elapsed());
+    context
+        .metrics
+        .reconciled("chargestation", result.is_ok(), started.elapsed());
     match result {
         Ok(action) => {
             live.failures = 0;
             Ok(action)
         }
         // The watch brings the newer object, and with it the next reconcile; this one only has to come back.
-        Err(PublishError::Conflict) => Ok(Action::requeue(Duration::from_millis(200))),
+        Err(PublishError::Conflict) => {
+            live.failures = live.failures.saturating_add(1);
+            Ok(Action::requeue(
+                Duration::from_millis(200) * 2_u32.pow(live.failures.min(7)),
+            ))
+        }
         Err(PublishError::Gone) => Ok(Action::await_change()),
         Err(source) => {
             live.failures = live.failures.saturating_add(1);
-            Err(ReconcileError::Publish { station: target.to_string(), source })
+            Err(ReconcileError::Publish {
+                station: target.to_string(),
+                source,
+            })
         }
     }
 }
@@ -115,19 +136,38 @@ async fn pass(
     let mut facts = facts(context, station, live, presence.as_ref());
     let mut policy = policy(context, station, live);
     let session = presence.as_ref().and_then(|presence| presence.session);
-    let reread = cell.take_reread() | request_pending(station, live) | meaning.boot_proven | meaning.new_device;
-    if facts.link == Link::Ready && (reread || live.observed_session != session || resync_due(context, station, live, now)) {
+    let asked = cell.take_reread();
+    let reread = asked | request_pending(station, live) | meaning.boot_proven | meaning.new_device;
+    // What may not be read again is kept: a brake or a suspension makes nothing unknown.
+    let may_ask = facts.link == Link::Ready
+        && policy.suspended.is_none()
+        && policy.brake != Brake::NoCalls
+        && context.leadership.holds();
+    if may_ask
+        && (reread || live.observed_session != session || resync_due(context, station, live, now))
+    {
         live.observed = Observed::default();
+    }
+    if asked && !may_ask {
+        cell.ask_reread();
     }
 
     // What should be: layers, resolved, validated. (Secrets that were never read need the network.)
     let layers = gather(&context.configs, &context.secrets, station, &facts).await;
-    let applied: Arc<[(ConfigRef, i64)]> =
-        layers.iter().map(|layer| (layer.config.clone(), layer.generation)).collect();
+    let applied: Arc<[(ConfigRef, i64)]> = layers
+        .iter()
+        .map(|layer| (layer.config.clone(), layer.generation))
+        .collect();
     let catalogue = context.catalogue_for(&facts.device, facts.firmware.as_deref());
     let resolved = resolve(&layers, &catalogue);
     let mut desired = validate(&resolved, &catalogue, &facts, &live.observed);
-    live.memory = removal::mark(std::mem::take(&mut live.memory), &desired, &context.configs, &facts, now);
+    live.memory = removal::mark(
+        std::mem::take(&mut live.memory),
+        &desired,
+        &context.configs,
+        &facts,
+        now,
+    );
 
     // What is: read what the plan needs, until it needs nothing more. (Network: the station.)
     let mut planned = plan::plan(&desired, &live.observed, &live.memory, &facts, &policy, now);
@@ -136,9 +176,21 @@ async fn pass(
             break;
         }
         let finished = read(context, station, &desired, &planned, live, session).await;
-        facts = self::facts(context, station, live, context.connector.presence(identity).as_ref());
+        facts = self::facts(
+            context,
+            station,
+            live,
+            context.connector.presence(identity).as_ref(),
+        );
         desired = validate(&resolved, &catalogue, &facts, &live.observed);
-        planned = plan::plan(&desired, &live.observed, &live.memory, &facts, &policy, clock::now());
+        planned = plan::plan(
+            &desired,
+            &live.observed,
+            &live.memory,
+            &facts,
+            &policy,
+            clock::now(),
+        );
         if !finished {
             break;
         }
@@ -147,18 +199,24 @@ async fn pass(
     // What is to be done: recorded before the first frame leaves. (Network: the publisher, then the station.)
     let mut again = None;
     if !planned.changes.is_empty() && !context.leadership.may_write() {
-        again = Some(context.leadership.write_pause().max(Duration::from_millis(100)));
+        again = Some(
+            context
+                .leadership
+                .write_pause()
+                .max(Duration::from_millis(100)),
+        );
         planned.changes.clear();
+    }
+    let permits = context
+        .configs
+        .permits(planned.changes.iter().map(|change| &change.config));
+    if permits.is_none() {
+        // As many stations as `rollout.maxConcurrent` allows are being written: nobody waits here, events go on.
+        planned.changes.clear();
+        again = Some(Duration::from_secs(1).mul_f64(rand::random_range(0.5..1.5)));
     }
     let mut current = Arc::clone(station);
     if !planned.changes.is_empty() {
-        let waiting = std::time::Instant::now();
-        let permits = context.configs.permits(planned.changes.iter().map(|change| &change.config)).await;
-        if waiting.elapsed() > PLAN_LASTS {
-            // Others were written first; what was read for this plan is old by now.
-            live.observed = Observed::default();
-            return Ok(Action::requeue(Duration::from_millis(20)));
-        }
         let before = planned.memory.clone();
         let intended = outcome::intend(before.clone(), &planned.changes, clock::now());
         let report = Report {
@@ -170,15 +228,32 @@ async fn pass(
         let status = compose(&current, live, &intended, &report, clock::now());
         current = publish(context, &current, live, status).await?;
         live.memory = intended.clone();
-        let before_writing = Told { progressing: true, ..told_of(&planned, &applied, &facts, &current, true) };
+        let before_writing = Told {
+            progressing: true,
+            ..told_of(&planned, &applied, &facts, &current, true)
+        };
         tell(context, &current, cell, before_writing).await;
 
-        let guard = |act| still_allowed(context, station, act);
+        let guard = |act| {
+            still_allowed(context, station, act)?;
+            as_planned(context, identity, session, act, &planned, &catalogue)
+        };
         let namespace = station.namespace().unwrap_or_default();
         let name = station.name_any();
-        let written = Target { namespace: &namespace, station: &name, identity };
-        let executed =
-            execute(&context.wire, written, &planned.changes, context.secrets.as_ref(), &guard, &mut |_| {}).await;
+        let written = Target {
+            namespace: &namespace,
+            station: &name,
+            identity,
+        };
+        let executed = execute(
+            &context.wire,
+            written,
+            &planned.changes,
+            context.secrets.as_ref(),
+            &guard,
+            &mut |_| {},
+        )
+        .await;
         drop(permits);
         let mut memory = outcome::withdraw(intended, &before, &executed.unsent);
         for outcome in &executed.outcomes {
@@ -193,18 +268,36 @@ async fn pass(
         policy = self::policy(context, station, live);
         if facts.link == Link::Ready && !late.new_device {
             live.observed = Observed::default();
-            let closing = plan::plan(&desired, &live.observed, &live.memory, &facts, &policy, clock::now());
+            let closing = plan::plan(
+                &desired,
+                &live.observed,
+                &live.memory,
+                &facts,
+                &policy,
+                clock::now(),
+            );
             let session = presence.as_ref().and_then(|presence| presence.session);
             read(context, station, &desired, &closing, live, session).await;
         }
         desired = validate(&resolved, &catalogue, &facts, &live.observed);
-        planned = plan::plan(&desired, &live.observed, &live.memory, &facts, &policy, clock::now());
+        planned = plan::plan(
+            &desired,
+            &live.observed,
+            &live.memory,
+            &facts,
+            &policy,
+            clock::now(),
+        );
         if planned.changes.is_empty() && planned.read.is_empty() {
             live.passes_in_a_row = 0;
         } else {
             live.passes_in_a_row += 1;
             let eager = live.passes_in_a_row < PASSES_IN_A_ROW;
-            again = Some(if eager { Duration::from_millis(50) } else { Duration::from_secs(60) });
+            again = Some(if eager {
+                Duration::from_millis(50)
+            } else {
+                Duration::from_secs(60)
+            });
         }
     } else {
         live.passes_in_a_row = 0;
@@ -213,16 +306,22 @@ async fn pass(
     // What is told.
     let now = clock::now();
     live.memory = planned.memory.clone();
-    if facts.link == Link::Offline && live.observed.readings.is_empty() {
-        // This process has never seen it: what was last told still holds, and is stale.
-        let former = station.status.as_ref().map(|status| status.deviations.as_slice()).unwrap_or_default();
+    if !may_ask && live.observed.readings.is_empty() {
+        // This process has never read it, and may not now: what was last told still holds.
+        let former = station
+            .status
+            .as_ref()
+            .map(|status| status.deviations.as_slice())
+            .unwrap_or_default();
         planned.keys = recall::remembered(&desired, &live.memory, former, planned.keys);
     }
-    if reread && facts.link == Link::Ready {
+    if reread && may_ask && planned.read.is_empty() {
         live.handled_request = request(station);
     }
     let presence = context.connector.presence(identity);
-    let connected = presence.as_ref().is_some_and(|presence| presence.session.is_some());
+    let connected = presence
+        .as_ref()
+        .is_some_and(|presence| presence.session.is_some());
     let grace = disconnect_grace(context, live, connected, now);
     let mut shown = facts.clone();
     if grace.is_some() {
@@ -261,12 +360,35 @@ fn load(context: &Context, station: &ChargeStation, identity: &Identity, live: &
         handled_request: former.last_handled_reconcile_at,
         ..Live::default()
     };
+    let presence = context.connector.presence(identity);
+    let was_connected =
+        |condition: &Condition| condition.type_ == "Connected" && condition.status == "True";
+    if presence
+        .as_ref()
+        .is_none_or(|presence| presence.session.is_none())
+        && former.conditions.iter().any(was_connected)
+    {
+        // It was connected to our predecessor: its way to us is a disconnect like any other.
+        live.disconnected_at = Some(clock::now());
+    }
+    if live.memory.device == Device::default()
+        && let Some(presence) = presence
+    {
+        // The object is new and the station is not: it will not say again what it is.
+        live.memory.device = presence.device.unwrap_or_default();
+        live.memory.firmware = presence.firmware;
+    }
     if live.memory.format_version == 0 {
         live.memory.format_version = stationkeeper_core::memory::FORMAT_VERSION;
     }
     let registration = former.registration.as_deref();
     if registration.is_some() {
-        context.connector.remember(identity, &live.memory.device, live.memory.firmware.as_deref(), registration);
+        context.connector.remember(
+            identity,
+            &live.memory.device,
+            live.memory.firmware.as_deref(),
+            registration,
+        );
     }
 }
 
@@ -275,7 +397,13 @@ fn refusal(context: &Context, station: &ChargeStation) -> Option<(&'static str, 
     if let Claim::Several(all) = context.stores.claim(&station.spec.identity) {
         let names: Vec<String> = all
             .iter()
-            .map(|other| format!("{}/{}", other.namespace.as_deref().unwrap_or_default(), other.name))
+            .map(|other| {
+                format!(
+                    "{}/{}",
+                    other.namespace.as_deref().unwrap_or_default(),
+                    other.name
+                )
+            })
             .collect();
         return Some((
             "DuplicateIdentity",
@@ -286,10 +414,19 @@ fn refusal(context: &Context, station: &ChargeStation) -> Option<(&'static str, 
             ),
         ));
     }
+    if station.spec.authentication.is_none() {
+        return Some((
+            "NoAuthentication",
+            "spec.authentication is missing, so the station is refused; name a secretRef, or say none: true".to_owned(),
+        ));
+    }
     if let Some(mistake) = crate::objects::check::check_station(station).first() {
         return Some(("Invalid", format!("{}: {}", mistake.path, mistake.message)));
     }
-    if let Some(memory) = station.status.as_ref().and_then(|status| status.memory.as_ref())
+    if let Some(memory) = station
+        .status
+        .as_ref()
+        .and_then(|status| status.memory.as_ref())
         && memory.format_version > stationkeeper_core::memory::FORMAT_VERSION
     {
         return Some((
@@ -317,10 +454,15 @@ async fn refuse(
     let mut status = station.status.clone().unwrap_or_default();
     let told = recall::refused(reason, &message);
     let generation = station.metadata.generation.unwrap_or_default();
-    status.conditions = super::publish::conditions(&status.conditions, &told, generation, clock::now());
+    status.conditions =
+        super::publish::conditions(&status.conditions, &told, generation, clock::now());
     status.observed_generation = generation;
     let current = publish(context, station, live, status).await?;
-    cell.tell(Told { stalled: Some(message.clone()), seen: current.status.is_some(), ..Told::default() });
+    cell.tell(Told {
+        stalled: Some(message.clone()),
+        seen: current.status.is_some(),
+        ..Told::default()
+    });
     touch_all(context, &current);
     Ok(Action::await_change())
 }
@@ -329,7 +471,11 @@ async fn refuse(
 fn take_events(context: &Context, identity: &Identity, live: &mut Live, now: Timestamp) -> Meaning {
     let mut meaning = Meaning::default();
     for happened in context.connector.take_events(identity) {
-        let (memory, meant) = event::observe(std::mem::take(&mut live.memory), &mut live.connection, &happened.event);
+        let (memory, meant) = event::observe(
+            std::mem::take(&mut live.memory),
+            &mut live.connection,
+            &happened.event,
+        );
         live.memory = memory;
         match happened.event {
             event::Event::Connected { .. } => live.disconnected_at = None,
@@ -351,7 +497,12 @@ fn take_events(context: &Context, identity: &Identity, live: &mut Live, now: Tim
     meaning
 }
 
-fn facts(context: &Context, station: &ChargeStation, live: &Live, presence: Option<&Presence>) -> StationFacts {
+fn facts(
+    context: &Context,
+    station: &ChargeStation,
+    live: &Live,
+    presence: Option<&Presence>,
+) -> StationFacts {
     let reported = &live.memory.device;
     let over = station.spec.hardware.clone().unwrap_or_default();
     let link = match presence {
@@ -384,15 +535,35 @@ fn facts(context: &Context, station: &ChargeStation, live: &Live, presence: Opti
 
 /// What status remembers of a station that was not reconciled yet, as far as selection needs it.
 pub(super) fn recorded_facts(context: &Context, station: &ChargeStation) -> StationFacts {
-    let memory = station.status.as_ref().and_then(|status| status.memory.clone()).unwrap_or_default();
-    facts(context, station, &Live { memory, ..Live::default() }, None)
+    let memory = station
+        .status
+        .as_ref()
+        .and_then(|status| status.memory.clone())
+        .unwrap_or_default();
+    facts(
+        context,
+        station,
+        &Live {
+            memory,
+            ..Live::default()
+        },
+        None,
+    )
 }
 
 fn profiles(observed: &Observed) -> Option<Vec<String>> {
-    let (_, reading) =
-        observed.readings.iter().find(|(key, _)| key.as_str().eq_ignore_ascii_case("SupportedFeatureProfiles"))?;
+    let (_, reading) = observed.readings.iter().find(|(key, _)| {
+        key.as_str()
+            .eq_ignore_ascii_case("SupportedFeatureProfiles")
+    })?;
     let value = reading.value()?;
-    Some(value.split(',').map(|profile| profile.trim().to_ascii_lowercase()).filter(|profile| !profile.is_empty()).collect())
+    Some(
+        value
+            .split(',')
+            .map(|profile| profile.trim().to_ascii_lowercase())
+            .filter(|profile| !profile.is_empty())
+            .collect(),
+    )
 }
 
 fn policy(context: &Context, station: &ChargeStation, live: &Live) -> Policy {
@@ -418,6 +589,9 @@ fn still_allowed(context: &Context, station: &ChargeStation, act: Act) -> Result
         (Act::Read, brake) => (context.leadership.holds(), brake == Brake::NoCalls),
         (Act::Write, brake) => (context.leadership.may_write(), brake != Brake::Off),
     };
+    if act == Act::Write && context.ending.is_cancelled() {
+        return Err(Stop("the process is ending".to_owned()));
+    }
     if !leads {
         return Err(Stop("leadership was lost".to_owned()));
     }
@@ -431,6 +605,52 @@ fn still_allowed(context: &Context, station: &ChargeStation, act: Act) -> Result
         }
         Some(_) => Ok(()),
     }
+}
+
+/// Checked right before each frame of a pass: is it still the connection, the idle station and the configs that the plan
+/// was made for?
+fn as_planned(
+    context: &Context,
+    identity: &Identity,
+    session: Option<u64>,
+    act: Act,
+    planned: &Plan,
+    catalogue: &StationCatalogue,
+) -> Result<(), Stop> {
+    let stop = |why: &str| Err(Stop(why.to_owned()));
+    let Some(presence) = context
+        .connector
+        .presence(identity)
+        .filter(|presence| presence.session == session)
+    else {
+        return stop("the station has reconnected");
+    };
+    if act == Act::Read {
+        return Ok(());
+    }
+    if presence.busy_with_firmware {
+        return stop("a firmware update or an upload of diagnostics is under way");
+    }
+    let any_write_boots = catalogue.quirks().boots_on_write == Some(true);
+    let needs_idle = any_write_boots
+        || planned
+            .changes
+            .iter()
+            .any(|change| change.definition.needs_idle());
+    if needs_idle && presence.activity != Activity::Idle {
+        return stop("the station is in use");
+    }
+    let is_current = |change: &Change| {
+        change.why == Why::Restore
+            || context
+                .configs
+                .get(&change.config)
+                .is_some_and(|config| !config.suspended && config.generation == change.generation)
+    };
+    if !planned.changes.iter().all(is_current) {
+        return stop("a config has changed since the plan was made");
+    }
+    Ok(())
 }
 
 /// Reads what the plan asks for. `false`: the station fell over or went away.
@@ -451,18 +671,38 @@ async fn read(
             key: key.clone(),
             spelling: live.spellings.get(key).cloned(),
             secret: match desired.settings.get(key) {
-                Some(setting) => setting.definition.is_secret() || matches!(setting.value, SettingValue::Secret { .. }),
+                Some(setting) => {
+                    setting.definition.is_secret()
+                        || matches!(setting.value, SettingValue::Secret { .. })
+                }
                 None => catalogue.definition(key).is_secret(),
             },
-            alone: live.memory.keys.get(key).is_some_and(|memory| memory.falls.is_some())
-                || matches!(live.observed.readings.get(key), Some(Reading::Failed { .. })),
+            alone: live
+                .memory
+                .keys
+                .get(key)
+                .is_some_and(|memory| memory.falls.is_some())
+                || matches!(
+                    live.observed.readings.get(key),
+                    Some(Reading::Failed { .. })
+                ),
         })
         .collect();
-    let pieces = Pieces { station: live.piece, catalogue: catalogue.quirks().max_keys_per_request.and_then(|keys| usize::try_from(keys).ok()) };
+    let pieces = Pieces {
+        station: live.piece,
+        catalogue: catalogue
+            .quirks()
+            .max_keys_per_request
+            .and_then(|keys| usize::try_from(keys).ok()),
+    };
     let whole = live.observed.readings.is_empty();
-    let seen = observe(&context.wire, &identity, &asks, pieces, &|act| still_allowed(context, station, act)).await;
+    let seen = observe(&context.wire, &identity, &asks, pieces, &|act| {
+        still_allowed(context, station, act)
+    })
+    .await;
     if !seen.falls.is_empty() {
-        live.memory = outcome::record_read_fall(std::mem::take(&mut live.memory), &seen.falls, clock::now());
+        live.memory =
+            outcome::record_read_fall(std::mem::take(&mut live.memory), &seen.falls, clock::now());
     }
     if let Some(aborted) = &seen.aborted {
         tracing::info!(station = %station.name_any(), why = %aborted, "a read ended early");
@@ -475,7 +715,11 @@ async fn read(
             live.spellings.insert(key.clone(), spelling.clone());
         }
     }
-    let connectors = seen.observed.readings.iter().find(|(key, _)| key.matches(&Key::from("NumberOfConnectors")));
+    let connectors = seen
+        .observed
+        .readings
+        .iter()
+        .find(|(key, _)| key.matches(&Key::from("NumberOfConnectors")));
     if let Some(count) = connectors.and_then(|(_, reading)| reading.value()?.trim().parse().ok()) {
         context.connector.announce_connectors(&identity, count);
     }
@@ -490,13 +734,23 @@ async fn read(
 
 /// Is a full read due, for drift that nobody announced? Jittered per station, so that a fleet does not ask at once.
 fn resync_due(context: &Context, station: &ChargeStation, live: &Live, now: Timestamp) -> bool {
-    live.read_at.is_some_and(|at| now >= at + resync_period(context, station))
+    live.read_at
+        .is_some_and(|at| now >= at + resync_period(context, station))
 }
 
 /// The resync period of one station: nine to eleven tenths of the setting, by its uid.
 fn resync_period(context: &Context, station: &ChargeStation) -> SignedDuration {
-    let spread = station.uid().unwrap_or_default().bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
-    context.settings.resync.mul_f64(0.9 + f64::from(spread % 1000) / 5000.0)
+    let spread = station
+        .uid()
+        .unwrap_or_default()
+        .bytes()
+        .fold(0_u32, |sum, byte| {
+            sum.wrapping_mul(31).wrapping_add(u32::from(byte))
+        });
+    context
+        .settings
+        .resync
+        .mul_f64(0.9 + f64::from(spread % 1000) / 5000.0)
 }
 
 fn request(station: &ChargeStation) -> Option<String> {
@@ -508,7 +762,12 @@ fn request_pending(station: &ChargeStation, live: &Live) -> bool {
 }
 
 /// A disconnect is written only when it has lasted: how long until then.
-fn disconnect_grace(context: &Context, live: &Live, connected: bool, now: Timestamp) -> Option<SignedDuration> {
+fn disconnect_grace(
+    context: &Context,
+    live: &Live,
+    connected: bool,
+    now: Timestamp,
+) -> Option<SignedDuration> {
     if connected {
         return None;
     }
@@ -529,7 +788,10 @@ fn told_of(
         layers: Arc::clone(layers),
         facts: Some(Arc::new(facts.clone())),
         connected,
-        seen: station.status.as_ref().is_some_and(|status| status.hardware.is_some()),
+        seen: station
+            .status
+            .as_ref()
+            .is_some_and(|status| status.hardware.is_some()),
         stalled: None,
         stale: !connected,
         progressing: false,
@@ -540,7 +802,10 @@ fn told_of(
 /// Tells everybody who listens: summaries, the sink, Events (on transitions only).
 async fn tell(context: &Context, station: &ChargeStation, cell: &Cell, told: Told) {
     let former = cell.told();
-    let before: &[KeyVerdict] = former.as_ref().map(|former| former.verdicts.as_ref()).unwrap_or_default();
+    let before: &[KeyVerdict] = former
+        .as_ref()
+        .map(|former| former.verdicts.as_ref())
+        .unwrap_or_default();
     if former.is_some() {
         for change in status::transitions(before, &told.verdicts) {
             context.metrics.transition(change.to);
@@ -553,35 +818,62 @@ async fn tell(context: &Context, station: &ChargeStation, cell: &Cell, told: Tol
                 action: "Reconcile".to_owned(),
                 note: format!("{}: {}", change.key, change.message),
             };
-            context.publisher.event(About::Station(station), event).await;
+            context
+                .publisher
+                .event(About::Station(station), event)
+                .await;
         }
     }
     if let Some(sink) = &context.sink {
         sink.told(station, before, &told.verdicts, told.connected, told.stale);
     }
-    let layers = told.layers.iter().chain(former.iter().flat_map(|former| former.layers.iter()));
+    let layers = told
+        .layers
+        .iter()
+        .chain(former.iter().flat_map(|former| former.layers.iter()));
     let configs: BTreeSet<ConfigRef> = layers.map(|(config, _)| config.clone()).collect();
+    let first = former.is_none();
     cell.tell(told);
+    if first {
+        // Who waited for this station to be looked at may be any config of its namespace.
+        touch_all(context, station);
+    }
     touch(context, configs);
 }
 
 /// Is a transition worth an Event? What goes well at the first look at a station is not, nor is every step of a write.
 fn is_news(from: Option<State>, to: State) -> bool {
-    let quiet = |state| matches!(state, State::InSync | State::Pending | State::Unknown | State::NotApplicable);
+    let quiet = |state| {
+        matches!(
+            state,
+            State::InSync | State::Pending | State::Unknown | State::NotApplicable
+        )
+    };
     !(from.is_none_or(quiet) && quiet(to))
 }
 
 fn touch(context: &Context, configs: impl IntoIterator<Item = ConfigRef>) {
     for config in configs {
         // A closed channel means that the process is ending.
-        let _ = context.touched.send(ObjectRef::new(&config.name).within(&config.namespace));
+        let _ = context
+            .touched
+            .send(ObjectRef::new(&config.name).within(&config.namespace));
     }
 }
 
 fn touch_all(context: &Context, station: &ChargeStation) {
     let namespace = station.namespace().unwrap_or_default();
-    let configs = context.stores.configs.state_filter(|config| config.namespace().as_deref() == Some(namespace.as_str()));
-    touch(context, configs.iter().map(|config| ConfigRef { namespace: namespace.clone(), name: config.name_any() }));
+    let configs = context
+        .stores
+        .configs
+        .state_filter(|config| config.namespace().as_deref() == Some(namespace.as_str()));
+    touch(
+        context,
+        configs.iter().map(|config| ConfigRef {
+            namespace: namespace.clone(),
+            name: config.name_any(),
+        }),
+    );
 }
 
 /// When to look again without being called.
@@ -594,18 +886,28 @@ fn next(
     grace: Option<SignedDuration>,
     now: Timestamp,
 ) -> Action {
-    let until = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
-    let unread = !planned.read.is_empty() && context.connector.presence(&Identity::new(&station.spec.identity)).is_some_and(|presence| presence.registered);
+    let until =
+        |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
+    let unread = !planned.read.is_empty()
+        && context
+            .connector
+            .presence(&Identity::new(&station.spec.identity))
+            .is_some_and(|presence| presence.registered);
     let waits = [
         again,
         unread.then(|| READ_AGAIN.mul_f64(rand::random_range(0.8..1.2))),
-        grace.map(|grace| Duration::try_from(grace).unwrap_or(Duration::ZERO) + Duration::from_millis(50)),
+        grace.map(|grace| {
+            Duration::try_from(grace).unwrap_or(Duration::ZERO) + Duration::from_millis(50)
+        }),
         planned.check_again.map(until),
-        live.read_at.map(|at| until(at + resync_period(context, station))),
+        // One that is overdue could not be read now; what can change that wakes us, or is waited for above.
+        live.read_at
+            .map(|at| at + resync_period(context, station))
+            .filter(|due| *due > now)
+            .map(until),
     ];
     match waits.into_iter().flatten().min() {
         Some(wait) => Action::requeue(wait.max(Duration::from_millis(20))),
         None => Action::await_change(),
     }
 }
-

@@ -12,25 +12,42 @@ use super::{Document, KeyDocument, StationDocument, needs_a_person};
 use crate::objects::schema::{self, Kind};
 
 /// Objects of one kind, as `kubectl get` (with `wide`: `-o wide`) shows them.
-pub fn objects_table<K: Serialize>(kind: Kind, objects: &[K], wide: bool, now: Timestamp) -> String {
+pub fn objects_table<K: Serialize>(
+    kind: Kind,
+    objects: &[K],
+    wide: bool,
+    now: Timestamp,
+) -> String {
     let crd = serde_json::to_value(schema::crd(kind)).unwrap_or_default();
-    let declared =
-        crd.pointer("/spec/versions/0/additionalPrinterColumns").and_then(Json::as_array).cloned().unwrap_or_default();
-    let columns: Vec<&Json> =
-        declared.iter().filter(|column| wide || column["priority"].as_i64().unwrap_or(0) == 0).collect();
+    let declared = crd
+        .pointer("/spec/versions/0/additionalPrinterColumns")
+        .and_then(Json::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let columns: Vec<&Json> = declared
+        .iter()
+        .filter(|column| wide || column["priority"].as_i64().unwrap_or(0) == 0)
+        .collect();
     let mut header = vec!["NAMESPACE".to_owned(), "NAME".to_owned()];
-    header.extend(columns.iter().map(|column| column["name"].as_str().unwrap_or_default().to_uppercase()));
+    header.extend(
+        columns
+            .iter()
+            .map(|column| column["name"].as_str().unwrap_or_default().to_uppercase()),
+    );
     let mut rows: Vec<Vec<String>> = objects
         .iter()
         .map(|object| {
             let object = serde_json::to_value(object).unwrap_or_default();
-            let mut row = vec![shown(&object["metadata"]["namespace"]), shown(&object["metadata"]["name"])];
+            let mut row = vec![
+                shown(&object["metadata"]["namespace"]),
+                shown(&object["metadata"]["name"]),
+            ];
             row.extend(columns.iter().map(|column| {
                 let found = find(&object, column["jsonPath"].as_str().unwrap_or_default());
                 match (found, column["type"].as_str()) {
-                    (Some(Json::String(time)), Some("date")) => {
-                        time.parse().map_or_else(|_| time.clone(), |time: Timestamp| age(now, time))
-                    }
+                    (Some(Json::String(time)), Some("date")) => time
+                        .parse()
+                        .map_or_else(|_| time.clone(), |time: Timestamp| age(now, time)),
                     (Some(value), _) => shown(value),
                     (None, _) => String::new(),
                 }
@@ -47,14 +64,31 @@ const MAX_KEYS: usize = 50;
 
 /// The keys that are not in sync, with state and reason, those that need a person first. Empty if all are.
 pub fn keys_table(document: &Document) -> String {
-    let header = ["NAMESPACE", "STATION", "KEY", "STATE", "REASON", "DESIRED", "OBSERVED", "CONFIG"];
-    let all = document.stations.iter().flat_map(|station| station.keys.iter().map(move |key| (station, key)));
+    let header = [
+        "NAMESPACE",
+        "STATION",
+        "KEY",
+        "STATE",
+        "REASON",
+        "DESIRED",
+        "OBSERVED",
+        "CONFIG",
+    ];
+    let all = document
+        .stations
+        .iter()
+        .flat_map(|station| station.keys.iter().map(move |key| (station, key)));
     let mut keys: Vec<_> = all.filter(|(_, key)| key.state != State::InSync).collect();
     if keys.is_empty() {
         return String::new();
     }
     keys.sort_by_key(|(_, key)| !needs_a_person(key.state));
-    let value = |value: &Option<String>| value.as_deref().map(|value| cut(&format!("{value:?}"))).unwrap_or_default();
+    let value = |value: &Option<String>| {
+        value
+            .as_deref()
+            .map(|value| cut(&format!("{value:?}")))
+            .unwrap_or_default()
+    };
     let row = |(station, key): &(&StationDocument, &KeyDocument)| {
         vec![
             station.namespace.clone(),
@@ -67,26 +101,50 @@ pub fn keys_table(document: &Document) -> String {
             key.config.clone(),
         ]
     };
-    let mut text = aligned(header.map(str::to_owned).to_vec(), keys.iter().take(MAX_KEYS).map(row).collect());
-    if let Some(further) = keys.len().checked_sub(MAX_KEYS).filter(|further| *further > 0) {
-        text.push_str(&format!("… and {further} more keys; -o json has them all\n"));
+    let mut text = aligned(
+        header.map(str::to_owned).to_vec(),
+        keys.iter().take(MAX_KEYS).map(row).collect(),
+    );
+    if let Some(further) = keys
+        .len()
+        .checked_sub(MAX_KEYS)
+        .filter(|further| *further > 0)
+    {
+        text.push_str(&format!(
+            "… and {further} more keys; -o json has them all\n"
+        ));
     }
     text
 }
 
 fn cut(text: &str) -> String {
     const MOST: usize = 32;
-    if text.chars().count() <= MOST { text.to_owned() } else { text.chars().take(MOST - 1).chain(['…']).collect() }
+    if text.chars().count() <= MOST {
+        text.to_owned()
+    } else {
+        text.chars().take(MOST - 1).chain(['…']).collect()
+    }
 }
 
 /// Columns three spaces apart, as kubectl prints them.
 pub(crate) fn aligned(header: Vec<String>, rows: Vec<Vec<String>>) -> String {
     let lines: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
-    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..lines[0].len()).map(|column| width(column).unwrap_or(0)).collect();
+    let width = |column: usize| {
+        lines
+            .iter()
+            .filter_map(|line| line.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+    };
+    let widths: Vec<usize> = (0..lines[0].len())
+        .map(|column| width(column).unwrap_or(0))
+        .collect();
     let mut text = String::new();
     for line in &lines {
-        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let cells = line
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
         text.push_str(cells.collect::<Vec<_>>().join("   ").trim_end());
         text.push('\n');
     }
@@ -111,7 +169,10 @@ fn find<'a>(object: &'a Json, path: &str) -> Option<&'a Json> {
             let (filter, after) = filter.split_once(")]")?;
             let (field, wanted) = filter.split_once("==")?;
             let wanted = wanted.trim().trim_matches(['"', '\'']);
-            value = value.as_array()?.iter().find(|entry| entry[field.trim()] == wanted)?;
+            value = value
+                .as_array()?
+                .iter()
+                .find(|entry| entry[field.trim()] == wanted)?;
             rest = after;
         } else if let Some(index) = rest.strip_prefix('[') {
             let (index, after) = index.split_once(']')?;
@@ -163,7 +224,10 @@ mod tests {
     fn ages_read_as_kubectl_writes_them() {
         let now: Timestamp = "2026-01-31T00:00:00Z".parse().unwrap();
         let check = |seconds: i64, expect: &str| {
-            assert_eq!(age(now, now - jiff::SignedDuration::from_secs(seconds)), expect);
+            assert_eq!(
+                age(now, now - jiff::SignedDuration::from_secs(seconds)),
+                expect
+            );
         };
         check(-5, "0s");
         check(119, "119s");
@@ -177,8 +241,12 @@ mod tests {
 
     #[test]
     fn the_paths_of_printer_columns_are_followed() {
-        let object = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}], "list": [1]}});
-        assert_eq!(find(&object, r#".status.conditions[?(@.type=="Ready")].status"#), Some(&json!("True")));
+        let object =
+            json!({"status": {"conditions": [{"type": "Ready", "status": "True"}], "list": [1]}});
+        assert_eq!(
+            find(&object, r#".status.conditions[?(@.type=="Ready")].status"#),
+            Some(&json!("True"))
+        );
         assert_eq!(find(&object, ".status.list[0]"), Some(&json!(1)));
         assert_eq!(find(&object, ".status.absent"), None);
     }
@@ -189,15 +257,22 @@ mod tests {
             json!({"key": name, "desired": null, "observed": null, "state": state,
             "reason": "SeeMessage", "stale": false, "config": "base"})
         };
-        let mut keys: Vec<Json> = (0..60).map(|index| key(&format!("K{index}"), "Pending")).collect();
+        let mut keys: Vec<Json> = (0..60)
+            .map(|index| key(&format!("K{index}"), "Pending"))
+            .collect();
         keys.push(key("Mend", "Conflict"));
         keys.push(key("Fine", "InSync"));
         let station = json!({"name": "cp-1", "namespace": "north", "identity": "x", "vendor": null, "model": null,
             "firmware": null, "connected": true, "keys": keys});
-        let document: Document = serde_json::from_value(json!({"stations": [station], "configs": []})).unwrap();
+        let document: Document =
+            serde_json::from_value(json!({"stations": [station], "configs": []})).unwrap();
         let table = keys_table(&document);
         assert!(table.lines().nth(1).unwrap().contains("Mend"), "{table}");
-        assert!(table.ends_with("… and 11 more keys; -o json has them all\n") && !table.contains("Fine"), "{table}");
+        assert!(
+            table.ends_with("… and 11 more keys; -o json has them all\n")
+                && !table.contains("Fine"),
+            "{table}"
+        );
     }
 
     #[test]
@@ -207,9 +282,20 @@ mod tests {
             "spec": {"identity": "CP-1"},
             "status": {"conditions": [{"type": "Ready", "status": "True"}, {"type": "InSync", "status": "False"}]}
         });
-        let table = objects_table(Kind::ChargeStation, &[station], false, "2026-01-31T00:00:00Z".parse().unwrap());
+        let table = objects_table(
+            Kind::ChargeStation,
+            &[station],
+            false,
+            "2026-01-31T00:00:00Z".parse().unwrap(),
+        );
         let mut lines = table.lines();
-        assert!(lines.next().unwrap().starts_with("NAMESPACE   NAME"), "{table}");
-        assert!(lines.next().unwrap().starts_with("north       cp-1"), "{table}");
+        assert!(
+            lines.next().unwrap().starts_with("NAMESPACE   NAME"),
+            "{table}"
+        );
+        assert!(
+            lines.next().unwrap().starts_with("north       cp-1"),
+            "{table}"
+        );
     }
 }

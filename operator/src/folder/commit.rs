@@ -56,7 +56,11 @@ struct Job {
 
 impl Committer {
     pub(super) fn new(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, queue: Arc::default(), turn: Arc::default() }
+        Self {
+            disk,
+            queue: Arc::default(),
+            turn: Arc::default(),
+        }
     }
 
     /// Replaces a file. Whoever comes first commits for all who came meanwhile.
@@ -100,18 +104,42 @@ fn commit(disk: &dyn Disk, group: Vec<Job>) {
         let take = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..threads)
-                .map(|_| scope.spawn(|| std::iter::from_fn(take).map(|job| replaced(disk, job)).collect::<Vec<_>>()))
+                .map(|_| {
+                    scope.spawn(|| {
+                        std::iter::from_fn(take)
+                            .map(|job| replaced(disk, job))
+                            .collect::<Vec<_>>()
+                    })
+                })
                 .collect();
-            workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect()
+            workers
+                .into_iter()
+                .filter_map(|worker| worker.join().ok())
+                .flatten()
+                .collect()
         })
     };
-    let folders: BTreeSet<&Path> = written.iter().filter_map(|(job, _)| job.path.parent()).collect();
-    let unsynced: BTreeSet<PathBuf> =
-        folders.into_iter().filter(|folder| sync_folder(folder).is_err()).map(Path::to_owned).collect();
+    let folders: BTreeSet<&Path> = written
+        .iter()
+        .filter_map(|(job, _)| job.path.parent())
+        .collect();
+    let unsynced: BTreeSet<PathBuf> = folders
+        .into_iter()
+        .filter(|folder| sync_folder(folder).is_err())
+        .map(Path::to_owned)
+        .collect();
     for (job, result) in written {
-        let synced = job.path.parent().is_none_or(|folder| !unsynced.contains(folder));
-        let result =
-            result.and_then(|()| if synced { Ok(()) } else { Err(io::Error::other("the folder cannot be synced")) });
+        let synced = job
+            .path
+            .parent()
+            .is_none_or(|folder| !unsynced.contains(folder));
+        let result = result.and_then(|()| {
+            if synced {
+                Ok(())
+            } else {
+                Err(io::Error::other("the folder cannot be synced"))
+            }
+        });
         // Nobody may be waiting any more.
         let _ = job.done.send(result);
     }
@@ -134,8 +162,14 @@ pub(super) fn replace_quickly(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn replace_with(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    let partial = folder.join(format!("{PARTIAL}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
-    let result = make_folder(folder).and_then(|()| write(&partial)).and_then(|()| fs::rename(&partial, path));
+    let partial = folder.join(format!(
+        "{PARTIAL}{}-{}",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    ));
+    let result = make_folder(folder)
+        .and_then(|()| write(&partial))
+        .and_then(|()| fs::rename(&partial, path));
     if result.is_err() {
         // What was half written only takes space, which may be what is lacking.
         let _ = fs::remove_file(&partial);
@@ -160,7 +194,12 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 
 /// State tells what stations are set to: it is for its owner only.
 fn create_private(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
 }
 
 /// Is it left over from a write that was cut off?
@@ -177,12 +216,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let committer = Committer::new(Arc::new(RealDisk));
         let writes = (0..1500).map(|index| {
-            committer.replace(folder.path().join(format!("{}/{index}.yaml", index % 3)), index.to_string().into_bytes())
+            committer.replace(
+                folder.path().join(format!("{}/{index}.yaml", index % 3)),
+                index.to_string().into_bytes(),
+            )
         });
         for result in futures::future::join_all(writes).await {
             result.unwrap();
         }
-        assert_eq!(fs::read_to_string(folder.path().join("2/1499.yaml")).unwrap(), "1499");
+        assert_eq!(
+            fs::read_to_string(folder.path().join("2/1499.yaml")).unwrap(),
+            "1499"
+        );
         assert_eq!(fs::read_dir(folder.path().join("0")).unwrap().count(), 500);
     }
 
@@ -197,8 +242,14 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.yaml");
-        Committer::new(Arc::new(RealDisk)).replace(path.clone(), b"whole".to_vec()).await.unwrap();
-        let error = Committer::new(Arc::new(Full)).replace(path.clone(), b"other".to_vec()).await.unwrap_err();
+        Committer::new(Arc::new(RealDisk))
+            .replace(path.clone(), b"whole".to_vec())
+            .await
+            .unwrap();
+        let error = Committer::new(Arc::new(Full))
+            .replace(path.clone(), b"other".to_vec())
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!(fs::read_to_string(path).unwrap(), "whole");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);

@@ -52,27 +52,38 @@ impl Stamp {
 impl Listing {
     /// A folder that could not be looked at.
     pub(super) fn failed(folder: &Path, reason: &str) -> Self {
-        Self { unreadable: BTreeMap::from([(folder.to_owned(), reason.to_owned())]), ..Self::default() }
+        Self {
+            unreadable: BTreeMap::from([(folder.to_owned(), reason.to_owned())]),
+            ..Self::default()
+        }
     }
 
     /// Adds what is below a folder, except below `except` (the state directory, should it lie in here).
     pub(super) fn add(&mut self, root: &Path, except: &Path) {
-        let except = std::fs::metadata(except).ok().map(|metadata| Stamp::of(&metadata).inode);
+        let except = std::fs::metadata(except)
+            .ok()
+            .map(|metadata| Stamp::of(&metadata).inode);
         self.folder(root, except, 0);
     }
 
     /// Was nothing here touched for that long, by the file system's own times? Times in the future say nothing.
     pub(super) fn is_older_than(&self, age: Duration, now: jiff::Timestamp) -> bool {
-        self.files.values().chain(self.folders.values()).all(|stamp| {
-            [stamp.modified, stamp.changed].into_iter().all(|(seconds, nanoseconds)| {
-                i32::try_from(nanoseconds)
-                    .ok()
-                    .and_then(|nanoseconds| jiff::Timestamp::new(seconds, nanoseconds).ok())
-                    .is_some_and(|touched| {
-                        u128::try_from(now.duration_since(touched).as_nanos()).is_ok_and(|past| past >= age.as_nanos())
+        self.files
+            .values()
+            .chain(self.folders.values())
+            .all(|stamp| {
+                [stamp.modified, stamp.changed]
+                    .into_iter()
+                    .all(|(seconds, nanoseconds)| {
+                        i32::try_from(nanoseconds)
+                            .ok()
+                            .and_then(|nanoseconds| jiff::Timestamp::new(seconds, nanoseconds).ok())
+                            .is_some_and(|touched| {
+                                u128::try_from(now.duration_since(touched).as_nanos())
+                                    .is_ok_and(|past| past >= age.as_nanos())
+                            })
                     })
             })
-        })
     }
 
     /// Why a file cannot be known, if it stands below something that could not be looked at.
@@ -84,8 +95,10 @@ impl Listing {
 
     fn folder(&mut self, folder: &Path, except: Option<(u64, u64)>, depth: usize) {
         if depth > MAX_DEPTH {
-            self.unreadable
-                .insert(folder.to_owned(), format!("folders nest deeper than {MAX_DEPTH} levels (a loop of links?)"));
+            self.unreadable.insert(
+                folder.to_owned(),
+                format!("folders nest deeper than {MAX_DEPTH} levels (a loop of links?)"),
+            );
             return;
         }
         let listed = std::fs::metadata(folder).and_then(|metadata| {
@@ -106,7 +119,8 @@ impl Listing {
                 continue;
             }
             match std::fs::metadata(&path) {
-                Ok(metadata) if metadata.is_dir() && Some(Stamp::of(&metadata).inode) == except => {}
+                Ok(metadata) if metadata.is_dir() && Some(Stamp::of(&metadata).inode) == except => {
+                }
                 Ok(metadata) if metadata.is_dir() => self.folder(&path, except, depth + 1),
                 Ok(metadata) if is_manifest(&path) && metadata.is_file() => {
                     self.files.insert(Arc::from(path), Stamp::of(&metadata));
@@ -125,9 +139,15 @@ impl Listing {
 
 /// By its name. A kustomization is an instruction for another tool, not an object.
 fn is_manifest(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
     let kustomization = ["kustomization.yaml", "kustomization.yml"].contains(&name);
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let extension = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
     !kustomization && ["yaml", "yml", "json"].contains(&extension)
 }
 
@@ -138,20 +158,34 @@ mod tests {
     fn listed(folder: &Path) -> Vec<String> {
         let mut listing = Listing::default();
         listing.add(folder, Path::new("no/such/state"));
-        listing.files.keys().map(|path| path.strip_prefix(folder).unwrap().display().to_string()).collect()
+        listing
+            .files
+            .keys()
+            .map(|path| path.strip_prefix(folder).unwrap().display().to_string())
+            .collect()
     }
 
     #[test]
     fn manifests_are_found_below_and_hidden_ones_are_not() {
         let folder = tempfile::tempdir().unwrap();
-        for file in
-            ["a.yaml", "b.yml", "c.json", "d.txt", ".e.yaml", "kustomization.yaml", "deep/er/f.yaml", ".git/g.yaml"]
-        {
+        for file in [
+            "a.yaml",
+            "b.yml",
+            "c.json",
+            "d.txt",
+            ".e.yaml",
+            "kustomization.yaml",
+            "deep/er/f.yaml",
+            ".git/g.yaml",
+        ] {
             let path = folder.path().join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "").unwrap();
         }
-        assert_eq!(listed(folder.path()), ["a.yaml", "b.yml", "c.json", "deep/er/f.yaml"]);
+        assert_eq!(
+            listed(folder.path()),
+            ["a.yaml", "b.yml", "c.json", "deep/er/f.yaml"]
+        );
     }
 
     #[test]
@@ -198,7 +232,11 @@ mod tests {
     fn a_folder_that_is_not_there_is_unreadable_with_all_below_it() {
         let mut listing = Listing::default();
         listing.add(Path::new("no/such/folder"), Path::new("no/such/state"));
-        assert!(listing.unreadable_at(Path::new("no/such/folder/north/a.yaml")).is_some());
+        assert!(
+            listing
+                .unreadable_at(Path::new("no/such/folder/north/a.yaml"))
+                .is_some()
+        );
         assert!(listing.unreadable_at(Path::new("other/a.yaml")).is_none());
     }
 }

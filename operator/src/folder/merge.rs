@@ -56,23 +56,41 @@ pub(super) fn is_bad(manifests: &Manifests) -> bool {
 
 pub(super) fn merge(sources: &Sources<'_>, known: &BTreeMap<ObjectId, Arc<Path>>) -> Merged {
     let mut merged = Merged::default();
-    let unreadable = sources.listing.unreadable.iter().map(|(path, reason)| Problem {
-        place: Place::whole(&Arc::from(path.as_path())),
-        field: String::new(),
-        message: format!("cannot be read: {reason}"),
-    });
+    let unreadable = sources
+        .listing
+        .unreadable
+        .iter()
+        .map(|(path, reason)| Problem {
+            place: Place::whole(&Arc::from(path.as_path())),
+            field: String::new(),
+            message: format!("cannot be read: {reason}"),
+        });
     merged.problems.extend(unreadable);
-    merged.problems.extend(sources.files.values().flat_map(|manifests| manifests.all_problems().cloned()));
+    merged.problems.extend(
+        sources
+            .files
+            .values()
+            .flat_map(|manifests| manifests.all_problems().cloned()),
+    );
 
     let mut declared: BTreeMap<&ObjectId, Vec<&Declared>> = BTreeMap::new();
-    for object in sources.files.values().flat_map(|manifests| &manifests.objects) {
+    for object in sources
+        .files
+        .values()
+        .flat_map(|manifests| &manifests.objects)
+    {
         declared.entry(&object.id).or_default().push(object);
     }
     for (id, mut places) in declared {
-        if places.iter().any(|object| !object.place.file.starts_with(sources.registered)) {
+        if places
+            .iter()
+            .any(|object| !object.place.file.starts_with(sources.registered))
+        {
             places.retain(|object| !object.place.file.starts_with(sources.registered));
         }
-        let Some(first) = places.first() else { continue };
+        let Some(first) = places.first() else {
+            continue;
+        };
         let now = if places.len() > 1 {
             let twice = duplicates(id, &places);
             let reason = twice.first().map(ToString::to_string).unwrap_or_default();
@@ -81,17 +99,31 @@ pub(super) fn merge(sources: &Sources<'_>, known: &BTreeMap<ObjectId, Arc<Path>>
         } else {
             match (first.problems.first(), &first.body) {
                 (None, Some(body)) => Now::Good(body.clone()),
-                (problem, _) => Now::Held { reason: problem.map(ToString::to_string).unwrap_or_default() },
+                (problem, _) => Now::Held {
+                    reason: problem.map(ToString::to_string).unwrap_or_default(),
+                },
             }
         };
-        merged.objects.insert(id.clone(), (now, Arc::clone(&first.place.file)));
+        merged
+            .objects
+            .insert(id.clone(), (now, Arc::clone(&first.place.file)));
     }
 
-    let empty = sources.listing.files.keys().all(|file| file.starts_with(sources.registered));
-    for (id, file) in known.iter().filter(|(id, _)| !declared_in(&merged, id)).collect::<Vec<_>>() {
+    let empty = sources
+        .listing
+        .files
+        .keys()
+        .all(|file| file.starts_with(sources.registered));
+    for (id, file) in known
+        .iter()
+        .filter(|(id, _)| !declared_in(&merged, id))
+        .collect::<Vec<_>>()
+    {
         match reason_to_hold(sources, file, empty) {
             Some((reason, file)) => {
-                merged.objects.insert(id.clone(), (Now::Held { reason }, file));
+                merged
+                    .objects
+                    .insert(id.clone(), (Now::Held { reason }, file));
             }
             None => merged.gone.push(id.clone()),
         }
@@ -106,12 +138,23 @@ fn declared_in(merged: &Merged, id: &ObjectId) -> bool {
 }
 
 /// Why an object that nothing declares any more may not be taken for deleted, and the file that this hangs on.
-fn reason_to_hold(sources: &Sources<'_>, file: &Arc<Path>, empty: bool) -> Option<(String, Arc<Path>)> {
+fn reason_to_hold(
+    sources: &Sources<'_>,
+    file: &Arc<Path>,
+    empty: bool,
+) -> Option<(String, Arc<Path>)> {
     let bad = |file: &Arc<Path>| {
-        sources.files.get(file).filter(|manifests| is_bad(manifests)).map(|manifests| &manifests.problems[0])
+        sources
+            .files
+            .get(file)
+            .filter(|manifests| is_bad(manifests))
+            .map(|manifests| &manifests.problems[0])
     };
     if let Some((at, reason)) = sources.listing.unreadable_at(file) {
-        return Some((format!("{} cannot be read: {reason}", at.display()), Arc::clone(file)));
+        return Some((
+            format!("{} cannot be read: {reason}", at.display()),
+            Arc::clone(file),
+        ));
     }
     if let Some(problem) = bad(file) {
         return Some((problem.to_string(), Arc::clone(file)));
@@ -120,10 +163,15 @@ fn reason_to_hold(sources: &Sources<'_>, file: &Arc<Path>, empty: bool) -> Optio
         let reason = "the folder of manifests is empty, as if its mount were gone; to delete every object, leave one YAML file in it (an empty one will do)";
         return Some((reason.to_owned(), Arc::clone(file)));
     }
-    let suspect =
-        sources.files.iter().find(|(file, manifests)| is_bad(manifests) && !sources.formerly_bad.contains(*file));
+    let suspect = sources
+        .files
+        .iter()
+        .find(|(file, manifests)| is_bad(manifests) && !sources.formerly_bad.contains(*file));
     suspect.map(|(suspect, manifests)| {
-        let reason = format!("it may have moved to a file that cannot be read: {}", manifests.problems[0]);
+        let reason = format!(
+            "it may have moved to a file that cannot be read: {}",
+            manifests.problems[0]
+        );
         (reason, Arc::clone(suspect))
     })
 }
@@ -134,7 +182,10 @@ fn duplicates(id: &ObjectId, places: &[&Declared]) -> Vec<Problem> {
         .iter()
         .enumerate()
         .map(|(index, object)| {
-            let others = places.iter().enumerate().filter(|(other, _)| *other != index);
+            let others = places
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| *other != index);
             let others: Vec<String> = others.map(|(_, other)| other.place.to_string()).collect();
             Problem {
                 place: object.place.clone(),

@@ -11,7 +11,9 @@ use super::{FolderSource, Inner, id_of};
 use crate::clock;
 use crate::connector::Pending;
 use crate::manifest::{Kind, ObjectId};
-use crate::objects::{ChargeStation, ChargeStationConfig, ChargeStationConfigStatus, ChargeStationStatus};
+use crate::objects::{
+    ChargeStation, ChargeStationConfig, ChargeStationConfigStatus, ChargeStationStatus,
+};
 use crate::source::{About, PublishError, Publisher, SecretData, Secrets, SecretsError, TellEvent};
 
 impl Publisher for FolderSource {
@@ -39,7 +41,12 @@ impl Publisher for FolderSource {
             About::Config(config) => ("ChargeStationConfig", config.namespace(), config.name_any()),
         };
         let object = format!("{kind} {}/{name}", namespace.unwrap_or_default());
-        let TellEvent { warning, reason, action, note } = event;
+        let TellEvent {
+            warning,
+            reason,
+            action,
+            note,
+        } = event;
         if warning {
             tracing::warn!(object, reason, action, "{note}");
         } else {
@@ -54,20 +61,33 @@ impl Publisher for FolderSource {
 }
 
 impl Secrets for FolderSource {
-    fn get<'a>(&'a self, namespace: &'a str, name: &'a str) -> Pending<'a, Result<Option<SecretData>, SecretsError>> {
-        let id = ObjectId { kind: Kind::Secret, namespace: namespace.to_owned(), name: name.to_owned() };
+    fn get<'a>(
+        &'a self,
+        namespace: &'a str,
+        name: &'a str,
+    ) -> Pending<'a, Result<Option<SecretData>, SecretsError>> {
+        let id = ObjectId {
+            kind: Kind::Secret,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
         let found = {
             let inner = self.lock();
             // Not declared for all that can be read is not absent while there is something that cannot.
             let unreadable = || {
-                let bad = inner.bad_files.first().and_then(|file| inner.parsed.get(file));
+                let bad = inner
+                    .bad_files
+                    .first()
+                    .and_then(|file| inner.parsed.get(file));
                 bad.map(|(_, manifests)| manifests.problems[0].to_string())
             };
             match inner.secrets.get(&id) {
                 Some((data, _)) => Ok(Some(data.clone())),
                 None => match inner.bad_secrets.get(&id).cloned().or_else(unreadable) {
                     Some(reason) => Err(reason),
-                    None if inner.loaded.is_none() => Err("the manifests are not read yet".to_owned()),
+                    None if inner.loaded.is_none() => {
+                        Err("the manifests are not read yet".to_owned())
+                    }
                     None => Ok(None),
                 },
             }
@@ -82,7 +102,12 @@ impl Secrets for FolderSource {
 }
 
 impl FolderSource {
-    async fn publish<K: Kept>(&self, id: ObjectId, version: &str, status: &K::Status) -> Result<K, PublishError> {
+    async fn publish<K: Kept>(
+        &self,
+        id: ObjectId,
+        version: &str,
+        status: &K::Status,
+    ) -> Result<K, PublishError> {
         let metadata = {
             let mut inner = self.lock();
             let next = inner.version + 1;
@@ -91,15 +116,23 @@ impl FolderSource {
             metadata
         };
         // Lets the next one begin, also when this future is dropped in the middle.
-        let _busy = Busy { source: self, id: &id, end: |inner: &mut Inner, id| K::table(inner).end(id) };
+        let _busy = Busy {
+            source: self,
+            id: &id,
+            end: |inner: &mut Inner, id| K::table(inner).end(id),
+        };
         let written = self.state.write_status(&id, &metadata, status).await;
         if let Err(error) = written {
-            return Err(PublishError::Unavailable { what: format!("the status of {id}"), source: Box::new(error) });
+            return Err(PublishError::Unavailable {
+                what: format!("the status of {id}"),
+                source: Box::new(error),
+            });
         }
         let published = {
             let mut inner = self.lock();
             let next = inner.version + 1;
-            let published = K::table(&mut inner).publish(&id, metadata.uid.as_deref(), status, next);
+            let published =
+                K::table(&mut inner).publish(&id, metadata.uid.as_deref(), status, next);
             if published.is_ok() {
                 inner.version = next;
             }
@@ -113,7 +146,10 @@ impl FolderSource {
 
     async fn register(&self, station: &ChargeStation) -> Result<(), PublishError> {
         let mut station = station.clone();
-        station.metadata.namespace.get_or_insert_with(|| self.options.default_namespace.clone());
+        station
+            .metadata
+            .namespace
+            .get_or_insert_with(|| self.options.default_namespace.clone());
         let id = ObjectId {
             kind: Kind::Station,
             namespace: station.namespace().unwrap_or_default(),
@@ -126,12 +162,19 @@ impl FolderSource {
             what: format!("the new {id}"),
             source: Box::new(error),
         };
-        let path: Arc<Path> = Arc::from(self.state.write_registered(&station).await.map_err(unavailable)?);
+        let path: Arc<Path> = Arc::from(
+            self.state
+                .write_registered(&station)
+                .await
+                .map_err(unavailable)?,
+        );
         {
             let mut inner = self.lock();
             inner.registrations += 1;
             let mut changed = Vec::new();
-            let Inner { stations, version, .. } = &mut *inner;
+            let Inner {
+                stations, version, ..
+            } = &mut *inner;
             if !stations.contains(&id) {
                 stations.put(&id, station, path, clock::now(), version, &mut changed);
                 stations.tell(&changed, false);

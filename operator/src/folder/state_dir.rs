@@ -46,7 +46,7 @@ const NAME_BYTES: usize = 200;
 pub enum StateDirError {
     /// Another process holds it.
     #[error(
-        "the state directory {path:?} is in use by process {holder}, which holds {path:?}/lock: stop it, or give this one a directory of its own"
+        "the state directory {path:?} is in use by process {holder}, which holds the file lock in {path:?}: stop it, or give this one a directory of its own"
     )]
     InUse {
         /// The directory.
@@ -143,11 +143,22 @@ impl StateDir {
     }
 
     pub(super) fn open_on(path: &Path, disk: Arc<dyn Disk>) -> Result<Self, StateDirError> {
-        let failed = |source| StateDirError::Open { path: path.to_owned(), source };
+        let failed = |source| StateDirError::Open {
+            path: path.to_owned(),
+            source,
+        };
         // It tells how stations are configured: for its owner only.
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(failed)?;
         let lock = lock(path)?;
-        Ok(Self { path: path.to_owned(), committer: Committer::new(disk), _lock: lock })
+        Ok(Self {
+            path: path.to_owned(),
+            committer: Committer::new(disk),
+            _lock: lock,
+        })
     }
 
     /// The directory.
@@ -163,18 +174,30 @@ impl StateDir {
     /// The key of the digests that stand for secrets; made at the first call, and read ever after.
     pub fn hmac_key(&self) -> Result<SecretSlice<u8>, StateDirError> {
         let path = self.path.join("hmac.key");
-        let failed = |source| StateDirError::Open { path: path.clone(), source };
+        let failed = |source| StateDirError::Open {
+            path: path.clone(),
+            source,
+        };
         match fs::read(&path) {
             Ok(key) if key.len() == KEY_BYTES => Ok(SecretSlice::from(key)),
-            Ok(key) => Err(StateDirError::DamagedKey { path: path.clone(), found: key.len() }),
+            Ok(key) => Err(StateDirError::DamagedKey {
+                path: path.clone(),
+                found: key.len(),
+            }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut key = vec![0; KEY_BYTES];
-                rand::rngs::OsRng.try_fill_bytes(&mut key).map_err(|error| failed(io::Error::other(error)))?;
+                rand::rngs::OsRng
+                    .try_fill_bytes(&mut key)
+                    .map_err(|error| failed(io::Error::other(error)))?;
                 // By way of another name, so that a crash leaves no half of a key.
                 let partial = self.path.join(".partial-hmac.key");
                 let write = || {
-                    let mut file =
-                        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+                    let mut file = OpenOptions::new()
+                        .write(true)
+                        .create(true)
+                        .truncate(true)
+                        .mode(0o600)
+                        .open(&partial)?;
                     file.write_all(&key)?;
                     file.sync_all()?;
                     fs::rename(&partial, &path)?;
@@ -190,7 +213,10 @@ impl StateDir {
     /// Puts every key of a station where `status` finds it. Atomic but not synced: the next pass makes it again.
     pub fn write_verdicts(&self, station: &StationDocument) -> io::Result<()> {
         let text = serde_json::to_vec(station).map_err(io::Error::other)?;
-        replace_quickly(&verdicts_path(&self.path, &station.namespace, &station.name), &text)
+        replace_quickly(
+            &verdicts_path(&self.path, &station.namespace, &station.name),
+            &text,
+        )
     }
 
     /// Writes a status file; answered when it is on the disk.
@@ -209,22 +235,33 @@ impl StateDir {
             resource_version: metadata.resource_version.clone(),
             ..ObjectMeta::default()
         };
-        let file =
-            StatusFile { api_version: API_VERSION.to_owned(), kind: id.kind.as_str().to_owned(), metadata, status };
+        let file = StatusFile {
+            api_version: API_VERSION.to_owned(),
+            kind: id.kind.as_str().to_owned(),
+            metadata,
+            status,
+        };
         let text = serde_yaml::to_string(&file).map_err(io::Error::other)?;
-        self.committer.replace(status_path(&self.path, id), text.into_bytes()).await
+        self.committer
+            .replace(status_path(&self.path, id), text.into_bytes())
+            .await
     }
 
     /// Writes a station that nobody declared, as a manifest.
     pub(super) async fn write_registered(&self, station: &ChargeStation) -> io::Result<PathBuf> {
         let namespace = station.namespace().unwrap_or_default();
-        let path = self.registered().join(namespace).join(format!("{}.yaml", file_name(&station.name_any())));
+        let path = self
+            .registered()
+            .join(namespace)
+            .join(format!("{}.yaml", file_name(&station.name_any())));
         let mut object = serde_json::to_value(station).map_err(io::Error::other)?;
         if let Some(object) = object.as_object_mut() {
             object.remove("status");
         }
         let text = serde_yaml::to_string(&object).map_err(io::Error::other)?;
-        self.committer.replace(path.clone(), text.into_bytes()).await?;
+        self.committer
+            .replace(path.clone(), text.into_bytes())
+            .await?;
         Ok(path)
     }
 
@@ -235,13 +272,18 @@ impl StateDir {
             serde_json::to_writer(&mut text, object).map_err(io::Error::other)?;
             text.push(b'\n');
         }
-        self.committer.replace(self.path.join("meta/objects.jsonl"), text).await
+        self.committer
+            .replace(self.path.join("meta/objects.jsonl"), text)
+            .await
     }
 
     /// Tells `status` what is wrong in the manifests.
     pub(super) fn write_problems(&self, problems: &[Problem]) -> io::Result<()> {
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        replace_quickly(&self.path.join("problems.json"), &serde_json::to_vec_pretty(&told).map_err(io::Error::other)?)
+        replace_quickly(
+            &self.path.join("problems.json"),
+            &serde_json::to_vec_pretty(&told).map_err(io::Error::other)?,
+        )
     }
 
     /// Forgets a deleted object's status and keys.
@@ -273,7 +315,9 @@ impl StateDir {
         fs::create_dir_all(&folder)?;
         let below = path.strip_prefix(&self.path).unwrap_or(path);
         let name = below.to_string_lossy().replace('/', "-");
-        let free = (0..1000).map(|count| folder.join(format!("{name}.{count}"))).find(|path| !path.exists());
+        let free = (0..1000)
+            .map(|count| folder.join(format!("{name}.{count}")))
+            .find(|path| !path.exists());
         let to = free.ok_or_else(|| io::Error::other("too many damaged files"))?;
         if below == Path::new("meta/objects.jsonl") {
             fs::copy(path, &to)?;
@@ -294,7 +338,11 @@ pub(super) fn read_past(path: &Path) -> Past {
             Kind::Secret => Ok(()),
         };
         if let Err(reason) = result {
-            past.damaged.push(Damaged { path: file, moved_to: None, reason });
+            past.damaged.push(Damaged {
+                path: file,
+                moved_to: None,
+                reason,
+            });
         }
     }
     read_objects(&path.join("meta/objects.jsonl"), &mut past);
@@ -303,26 +351,44 @@ pub(super) fn read_past(path: &Path) -> Past {
 
 /// Reads the keys of every station.
 pub(super) fn read_verdicts(path: &Path) -> Vec<StationDocument> {
-    let namespaces = fs::read_dir(path.join("keys")).into_iter().flatten().flatten();
-    let files = namespaces.flat_map(|namespace| fs::read_dir(namespace.path()).into_iter().flatten().flatten());
+    let namespaces = fs::read_dir(path.join("keys"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let files = namespaces.flat_map(|namespace| {
+        fs::read_dir(namespace.path())
+            .into_iter()
+            .flatten()
+            .flatten()
+    });
     // These are not synced: after a power cut one may be empty, and the next pass makes it again.
-    files.filter_map(|file| serde_json::from_slice(&fs::read(file.path()).ok()?).ok()).collect()
+    files
+        .filter_map(|file| serde_json::from_slice(&fs::read(file.path()).ok()?).ok())
+        .collect()
 }
 
 /// Reads what is wrong in the manifests.
 pub(super) fn read_problems(path: &Path) -> Vec<String> {
-    fs::read(path.join("problems.json")).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    fs::read(path.join("problems.json"))
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok())
+        .unwrap_or_default()
 }
 
 /// Does a process hold the lock?
 pub(super) fn is_held(path: &Path) -> bool {
-    let Ok(lock) = File::open(path.join("lock")) else { return false };
+    let Ok(lock) = File::open(path.join("lock")) else {
+        return false;
+    };
     matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
 fn lock(path: &Path) -> Result<File, StateDirError> {
     let file = path.join("lock");
-    let failed = |source| StateDirError::Open { path: file.clone(), source };
+    let failed = |source| StateDirError::Open {
+        path: file.clone(),
+        source,
+    };
     let mut lock = OpenOptions::new()
         .read(true)
         .write(true)
@@ -347,9 +413,18 @@ fn lock(path: &Path) -> Result<File, StateDirError> {
         }
     }
     let mut holder = String::new();
-    let _ = lock.rewind().and_then(|()| lock.read_to_string(&mut holder));
-    let holder = if holder.is_empty() { "(unknown)".to_owned() } else { holder };
-    Err(StateDirError::InUse { path: path.to_owned(), holder })
+    let _ = lock
+        .rewind()
+        .and_then(|()| lock.read_to_string(&mut holder));
+    let holder = if holder.is_empty() {
+        "(unknown)".to_owned()
+    } else {
+        holder
+    };
+    Err(StateDirError::InUse {
+        path: path.to_owned(),
+        holder,
+    })
 }
 
 /// Removes what writes that were cut off left behind.
@@ -375,7 +450,11 @@ fn files_of(status: &Path) -> Vec<(Kind, PathBuf)> {
         for kind in [Kind::Config, Kind::Station] {
             let folder = namespace.path().join(kind.as_str());
             for file in fs::read_dir(folder).into_iter().flatten().flatten() {
-                if file.path().extension().is_some_and(|extension| extension == "yaml") {
+                if file
+                    .path()
+                    .extension()
+                    .is_some_and(|extension| extension == "yaml")
+                {
                     files.push((kind, file.path()));
                 }
             }
@@ -393,18 +472,38 @@ fn take<S: DeserializeOwned + FromTheFuture>(
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
     let file: StatusFile<S> = match serde_yaml::from_str(&text) {
         Ok(file) => file,
-        Err(error) => {
-            from_the_future(&text).ok_or_else(|| error.to_string().lines().next().unwrap_or_default().to_owned())?
-        }
+        Err(error) => from_the_future(&text).ok_or_else(|| {
+            error
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        })?,
     };
-    let StatusFile { api_version: _, kind: said, metadata, status } = file;
+    let StatusFile {
+        api_version: _,
+        kind: said,
+        metadata,
+        status,
+    } = file;
     let (Some(name), Some(namespace)) = (metadata.name.clone(), metadata.namespace.clone()) else {
         return Err("it names no object".to_owned());
     };
     if said != kind.as_str() {
-        return Err(format!("it says {said:?} where {:?} files are", kind.as_str()));
+        return Err(format!(
+            "it says {said:?} where {:?} files are",
+            kind.as_str()
+        ));
     }
-    all.insert(ObjectId { kind, namespace, name }, Found { metadata, status });
+    all.insert(
+        ObjectId {
+            kind,
+            namespace,
+            name,
+        },
+        Found { metadata, status },
+    );
     Ok(())
 }
 
@@ -413,7 +512,12 @@ fn from_the_future<S: DeserializeOwned + FromTheFuture>(text: &str) -> Option<St
     let file: StatusFile<serde_json::Value> = serde_yaml::from_str(text).ok()?;
     let version = u32::try_from(file.status.pointer("/memory/formatVersion")?.as_u64()?).ok()?;
     let status = (version > FORMAT_VERSION).then(|| S::of_version(version))?;
-    Some(StatusFile { api_version: file.api_version, kind: file.kind, metadata: file.metadata, status })
+    Some(StatusFile {
+        api_version: file.api_version,
+        kind: file.kind,
+        metadata: file.metadata,
+        status,
+    })
 }
 
 trait FromTheFuture {
@@ -422,7 +526,13 @@ trait FromTheFuture {
 
 impl FromTheFuture for ChargeStationStatus {
     fn of_version(version: u32) -> Self {
-        Self { memory: Some(Memory { format_version: version, ..Memory::default() }), ..Self::default() }
+        Self {
+            memory: Some(Memory {
+                format_version: version,
+                ..Memory::default()
+            }),
+            ..Self::default()
+        }
     }
 }
 
@@ -437,13 +547,23 @@ fn read_objects(path: &Path, past: &mut Past) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return,
         Err(error) => {
-            past.damaged.push(Damaged { path: path.to_owned(), moved_to: None, reason: error.to_string() });
+            past.damaged.push(Damaged {
+                path: path.to_owned(),
+                moved_to: None,
+                reason: error.to_string(),
+            });
             return;
         }
     };
     let mut broken = 0_usize;
-    for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        match serde_json::from_slice::<Remembered>(line).ok().and_then(|object| Some((object.id()?, object))) {
+    for line in text
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
+        match serde_json::from_slice::<Remembered>(line)
+            .ok()
+            .and_then(|object| Some((object.id()?, object)))
+        {
             Some((id, object)) => {
                 past.objects.insert(id, object);
             }
@@ -452,14 +572,24 @@ fn read_objects(path: &Path, past: &mut Past) {
     }
     if broken > 0 {
         let reason = format!("{broken} of its lines cannot be read: those objects count as new");
-        past.damaged.push(Damaged { path: path.to_owned(), moved_to: None, reason });
+        past.damaged.push(Damaged {
+            path: path.to_owned(),
+            moved_to: None,
+            reason,
+        });
     }
 }
 
 impl Remembered {
     pub(super) fn id(&self) -> Option<ObjectId> {
-        let kind = [Kind::Config, Kind::Station].into_iter().find(|kind| kind.as_str() == self.kind)?;
-        Some(ObjectId { kind, namespace: self.namespace.clone(), name: self.name.clone() })
+        let kind = [Kind::Config, Kind::Station]
+            .into_iter()
+            .find(|kind| kind.as_str() == self.kind)?;
+        Some(ObjectId {
+            kind,
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        })
     }
 
     pub(super) fn metadata(&self) -> ObjectMeta {
@@ -470,18 +600,26 @@ impl Remembered {
             generation: Some(self.generation),
             creation_timestamp: Some(Time(self.created)),
             labels: Some(self.labels.clone()).filter(|labels| !labels.is_empty()),
-            annotations: Some(self.annotations.clone()).filter(|annotations| !annotations.is_empty()),
+            annotations: Some(self.annotations.clone())
+                .filter(|annotations| !annotations.is_empty()),
             ..ObjectMeta::default()
         }
     }
 }
 
 fn status_path(state: &Path, id: &ObjectId) -> PathBuf {
-    state.join("status").join(&id.namespace).join(id.kind.as_str()).join(format!("{}.yaml", file_name(&id.name)))
+    state
+        .join("status")
+        .join(&id.namespace)
+        .join(id.kind.as_str())
+        .join(format!("{}.yaml", file_name(&id.name)))
 }
 
 fn verdicts_path(state: &Path, namespace: &str, name: &str) -> PathBuf {
-    state.join("keys").join(namespace).join(format!("{}.json", file_name(name)))
+    state
+        .join("keys")
+        .join(namespace)
+        .join(format!("{}.json", file_name(name)))
 }
 
 /// Object names go up to 253 bytes, file names to 255 with their ending.
@@ -490,7 +628,11 @@ fn file_name(name: &str) -> String {
         return name.to_owned();
     }
     let digest = Sha256::digest(name.as_bytes());
-    let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let digest: String = digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let short: String = name.chars().take(NAME_BYTES - 20).collect();
     format!("{short}-{digest}")
 }

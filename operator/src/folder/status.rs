@@ -30,21 +30,30 @@ pub fn last_known(state: &Path) -> LastKnown {
     let running = is_held(state);
     let mut stations = Vec::new();
     let mut configs = Vec::new();
-    for (id, remembered) in past.objects.iter().filter(|(id, _)| id.kind == Kind::Station) {
+    for (id, remembered) in past
+        .objects
+        .iter()
+        .filter(|(id, _)| id.kind == Kind::Station)
+    {
         if let Some(station) = object_of::<ChargeStation>(remembered) {
             let status = past.stations.get(id).map(|found| found.status.clone());
             stations.push(ChargeStation { status, ..station });
         }
     }
-    for (id, remembered) in past.objects.iter().filter(|(id, _)| id.kind == Kind::Config) {
+    for (id, remembered) in past
+        .objects
+        .iter()
+        .filter(|(id, _)| id.kind == Kind::Config)
+    {
         if let Some(config) = object_of::<ChargeStationConfig>(remembered) {
             let status = past.configs.get(id).map(|found| found.status.clone());
             configs.push(ChargeStationConfig { status, ..config });
         }
     }
     let verdicts = read_verdicts(state).into_iter();
-    let mut verdicts: HashMap<(String, String), StationDocument> =
-        verdicts.map(|known| ((known.namespace.clone(), known.name.clone()), known)).collect();
+    let mut verdicts: HashMap<(String, String), StationDocument> = verdicts
+        .map(|known| ((known.namespace.clone(), known.name.clone()), known))
+        .collect();
     let documents = stations.iter().map(|station| {
         let fresh = StationDocument::new(station, &[], false, true);
         match verdicts.remove(&(fresh.namespace.clone(), fresh.name.clone())) {
@@ -53,9 +62,21 @@ pub fn last_known(state: &Path) -> LastKnown {
             None => fresh,
         }
     });
-    let document = Document::new(documents.collect(), configs.iter().map(ConfigDocument::new).collect());
+    let document = Document::new(
+        documents.collect(),
+        configs.iter().map(ConfigDocument::new).collect(),
+    );
     let mut problems = read_problems(state);
-    problems
-        .extend(past.damaged.iter().map(|damaged| format!("{}: damaged: {}", damaged.path.display(), damaged.reason)));
-    LastKnown { stations, configs, document, problems, running }
+    problems.extend(
+        past.damaged
+            .iter()
+            .map(|damaged| format!("{}: damaged: {}", damaged.path.display(), damaged.reason)),
+    );
+    LastKnown {
+        stations,
+        configs,
+        document,
+        problems,
+        running,
+    }
 }

@@ -18,11 +18,15 @@ use super::Inner;
 use super::state_dir::{Found, Past, Remembered};
 use crate::manifest::{Kind, ObjectId};
 use crate::objects::check::{Mistake, check_station_change};
-use crate::objects::{ChargeStation, ChargeStationConfig, ChargeStationConfigStatus, ChargeStationStatus};
+use crate::objects::{
+    ChargeStation, ChargeStationConfig, ChargeStationConfigStatus, ChargeStationStatus,
+};
 use crate::source::PublishError;
 
 /// A kind that is served.
-pub(super) trait Kept: kube::Resource + Clone + Serialize + DeserializeOwned + Send + 'static {
+pub(super) trait Kept:
+    kube::Resource + Clone + Serialize + DeserializeOwned + Send + 'static
+{
     /// Its status.
     type Status: Serialize + Clone + Send + Sync;
     /// Which kind.
@@ -94,7 +98,9 @@ impl Changes {
                 Change::Applied(_) => None,
             })
         }
-        deleted(&self.stations).chain(deleted(&self.configs)).collect()
+        deleted(&self.stations)
+            .chain(deleted(&self.configs))
+            .collect()
     }
 }
 
@@ -107,8 +113,15 @@ pub(super) struct Table<K: Kept> {
 }
 
 impl<K: Kept> Table<K> {
-    pub(super) fn new(events: UnboundedSender<watcher::Event<K>>, found: BTreeMap<ObjectId, Found<K::Status>>) -> Self {
-        Self { served: BTreeMap::new(), found, events }
+    pub(super) fn new(
+        events: UnboundedSender<watcher::Event<K>>,
+        found: BTreeMap<ObjectId, Found<K::Status>>,
+    ) -> Self {
+        Self {
+            served: BTreeMap::new(),
+            found,
+            events,
+        }
     }
 
     pub(super) fn contains(&self, id: &ObjectId) -> bool {
@@ -125,7 +138,9 @@ impl<K: Kept> Table<K> {
     }
 
     pub(super) fn known(&self) -> impl Iterator<Item = (ObjectId, Arc<Path>)> {
-        self.served.iter().map(|(id, served)| (id.clone(), Arc::clone(&served.file)))
+        self.served
+            .iter()
+            .map(|(id, served)| (id.clone(), Arc::clone(&served.file)))
     }
 
     /// What is to be written down of the objects.
@@ -138,7 +153,11 @@ impl<K: Kept> Table<K> {
                 name: id.name.clone(),
                 uid: metadata.uid.clone().unwrap_or_default(),
                 generation: metadata.generation.unwrap_or_default(),
-                created: metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default(),
+                created: metadata
+                    .creation_timestamp
+                    .as_ref()
+                    .map(|time| time.0)
+                    .unwrap_or_default(),
                 file: served.file.to_path_buf(),
                 labels: metadata.labels.clone().unwrap_or_default(),
                 annotations: metadata.annotations.clone().unwrap_or_default(),
@@ -154,11 +173,23 @@ impl<K: Kept> Table<K> {
             tracing::warn!(object = %id, "what was written down of an object is of another version: it counts as new");
             return;
         };
-        let found = self.found.remove(&id).filter(|found| found.metadata.uid.as_ref() == Some(&remembered.uid));
+        let found = self
+            .found
+            .remove(&id)
+            .filter(|found| found.metadata.uid.as_ref() == Some(&remembered.uid));
         let status = found.map(|found| found.status);
         object.set_status(status.clone());
         object.meta_mut().resource_version = Some(next(version));
-        self.served.insert(id, Served { object, status, file, unreadable: None, publishing: false });
+        self.served.insert(
+            id,
+            Served {
+                object,
+                status,
+                file,
+                unreadable: None,
+                publishing: false,
+            },
+        );
     }
 
     /// An object is well declared.
@@ -177,7 +208,9 @@ impl<K: Kept> Table<K> {
             Some(former) => {
                 let was = former.object.meta();
                 metadata.uid.clone_from(&was.uid);
-                metadata.creation_timestamp.clone_from(&was.creation_timestamp);
+                metadata
+                    .creation_timestamp
+                    .clone_from(&was.creation_timestamp);
                 metadata.generation = was.generation;
                 (former.status.clone(), former.publishing)
             }
@@ -187,15 +220,20 @@ impl<K: Kept> Table<K> {
                 Some(found) => {
                     metadata.uid = found.metadata.uid;
                     metadata.creation_timestamp = found.metadata.creation_timestamp;
-                    metadata.generation = found.metadata.generation.map(|generation| generation + 1);
+                    metadata.generation =
+                        found.metadata.generation.map(|generation| generation + 1);
                     (Some(found.status), false)
                 }
                 None => (None, false),
             },
         };
-        metadata.uid.get_or_insert_with(|| uuid::Uuid::new_v4().to_string());
+        metadata
+            .uid
+            .get_or_insert_with(|| uuid::Uuid::new_v4().to_string());
         // In whole seconds, as Kubernetes writes times: what is read back is then the same.
-        metadata.creation_timestamp.get_or_insert_with(|| Time(Timestamp::from_second(now.as_second()).unwrap_or(now)));
+        metadata
+            .creation_timestamp
+            .get_or_insert_with(|| Time(Timestamp::from_second(now.as_second()).unwrap_or(now)));
         metadata.generation.get_or_insert(1);
         if let Some(former) = former {
             let same_spec = spec_of(&former.object) == spec_of(&object);
@@ -214,7 +252,16 @@ impl<K: Kept> Table<K> {
         }
         object.set_status(status.clone());
         object.meta_mut().resource_version = Some(next(version));
-        self.served.insert(id.clone(), Served { object, status, file, unreadable: None, publishing });
+        self.served.insert(
+            id.clone(),
+            Served {
+                object,
+                status,
+                file,
+                unreadable: None,
+                publishing,
+            },
+        );
         changed.push(Change::Applied(id.clone()));
     }
 
@@ -227,7 +274,9 @@ impl<K: Kept> Table<K> {
         version: &mut u64,
         changed: &mut Vec<Change<K>>,
     ) {
-        let Some(served) = self.served.get_mut(id) else { return };
+        let Some(served) = self.served.get_mut(id) else {
+            return;
+        };
         served.file = file;
         if served.unreadable.as_ref() != Some(&reason) {
             served.unreadable = Some(reason);
@@ -249,7 +298,9 @@ impl<K: Kept> Table<K> {
         let send = |event| drop(self.events.send(event));
         if first {
             send(watcher::Event::Init);
-            self.served.values().for_each(|served| send(watcher::Event::InitApply(served.object.clone())));
+            self.served
+                .values()
+                .for_each(|served| send(watcher::Event::InitApply(served.object.clone())));
             return send(watcher::Event::InitDone);
         }
         for change in changes {
@@ -269,13 +320,21 @@ impl<K: Kept> Table<K> {
     }
 
     /// Begins to publish a status: the metadata to be written beside it.
-    pub(super) fn begin(&mut self, id: &ObjectId, version: &str, next: u64) -> Result<ObjectMeta, PublishError> {
+    pub(super) fn begin(
+        &mut self,
+        id: &ObjectId,
+        version: &str,
+        next: u64,
+    ) -> Result<ObjectMeta, PublishError> {
         let served = self.served.get_mut(id).ok_or(PublishError::Gone)?;
         let metadata = served.object.meta();
         if served.publishing || metadata.resource_version.as_deref() != Some(version) {
             return Err(PublishError::Conflict);
         }
-        let metadata = ObjectMeta { resource_version: Some(next.to_string()), ..metadata.clone() };
+        let metadata = ObjectMeta {
+            resource_version: Some(next.to_string()),
+            ..metadata.clone()
+        };
         served.publishing = true;
         Ok(metadata)
     }
@@ -294,12 +353,18 @@ impl<K: Kept> Table<K> {
         status: &K::Status,
         next: u64,
     ) -> Result<K, PublishError> {
-        let served = self.served.get_mut(id).filter(|served| served.object.meta().uid.as_deref() == uid);
+        let served = self
+            .served
+            .get_mut(id)
+            .filter(|served| served.object.meta().uid.as_deref() == uid);
         let served = served.ok_or(PublishError::Gone)?;
         served.status = Some(status.clone());
         served.object.set_status(Some(status.clone()));
         served.object.meta_mut().resource_version = Some(next.to_string());
-        drop(self.events.send(watcher::Event::Apply(served.object.clone())));
+        drop(
+            self.events
+                .send(watcher::Event::Apply(served.object.clone())),
+        );
         Ok(served.object.clone())
     }
 }
@@ -342,7 +407,10 @@ fn next(version: &mut u64) -> String {
 }
 
 fn spec_of<K: Serialize>(object: &K) -> serde_json::Value {
-    serde_json::to_value(object).ok().and_then(|mut object| Some(object.get_mut("spec")?.take())).unwrap_or_default()
+    serde_json::to_value(object)
+        .ok()
+        .and_then(|mut object| Some(object.get_mut("spec")?.take()))
+        .unwrap_or_default()
 }
 
 fn id_of<K: Kept>(object: &K) -> ObjectId {

@@ -26,12 +26,18 @@ struct Running {
 }
 
 fn at_once() -> FolderOptions {
-    FolderOptions { settle: Duration::ZERO, ..FolderOptions::default() }
+    FolderOptions {
+        settle: Duration::ZERO,
+        ..FolderOptions::default()
+    }
 }
 
 impl World {
     fn new() -> Self {
-        Self { manifests: tempfile::tempdir().unwrap(), state: tempfile::tempdir().unwrap() }
+        Self {
+            manifests: tempfile::tempdir().unwrap(),
+            state: tempfile::tempdir().unwrap(),
+        }
     }
 
     fn write(&self, file: &str, text: &str) {
@@ -55,7 +61,11 @@ impl World {
         let state = Arc::new(StateDir::open_on(self.state.path(), disk).unwrap());
         let (source, streams) = FolderSource::open(self.manifests.path(), state, options).unwrap();
         let (stations, configs) = streams.split();
-        Running { source, stations: Box::pin(stations), configs: Box::pin(configs) }
+        Running {
+            source,
+            stations: Box::pin(stations),
+            configs: Box::pin(configs),
+        }
     }
 }
 
@@ -78,32 +88,59 @@ impl Running {
     }
 
     fn station(&self, name: &str) -> ChargeStation {
-        self.source.lock().stations.object(&id(Kind::Station, name)).unwrap()
+        self.source
+            .lock()
+            .stations
+            .object(&id(Kind::Station, name))
+            .unwrap()
     }
 
     fn config(&self, name: &str) -> ChargeStationConfig {
-        self.source.lock().configs.object(&id(Kind::Config, name)).unwrap()
+        self.source
+            .lock()
+            .configs
+            .object(&id(Kind::Config, name))
+            .unwrap()
     }
 
     fn held(&self, name: &str) -> Option<String> {
-        self.source.unreadable(&ObjectRef::new(name).within("default"))
+        self.source
+            .unreadable(&ObjectRef::new(name).within("default"))
     }
 
-    async fn publish(&self, name: &str, status: &ChargeStationStatus) -> Result<ChargeStation, PublishError> {
+    async fn publish(
+        &self,
+        name: &str,
+        status: &ChargeStationStatus,
+    ) -> Result<ChargeStation, PublishError> {
         let station = self.station(name);
         let version = station.metadata.resource_version.clone().unwrap();
-        Publisher::station(self.source.as_ref(), &ObjectRef::from_obj(&station), &version, status).await
+        Publisher::station(
+            self.source.as_ref(),
+            &ObjectRef::from_obj(&station),
+            &version,
+            status,
+        )
+        .await
     }
 }
 
 fn id(kind: Kind, name: &str) -> ObjectId {
-    ObjectId { kind, namespace: "default".to_owned(), name: name.to_owned() }
+    ObjectId {
+        kind,
+        namespace: "default".to_owned(),
+        name: name.to_owned(),
+    }
 }
 
 fn words<K: Kept>(kind: &str, event: &watcher::Event<K>) -> String {
     let named = |object: &K| {
         let metadata = object.meta();
-        format!("{} {}", metadata.name.as_deref().unwrap(), metadata.generation.unwrap())
+        format!(
+            "{} {}",
+            metadata.name.as_deref().unwrap(),
+            metadata.generation.unwrap()
+        )
     };
     match event {
         watcher::Event::Init => format!("{kind}: init"),
@@ -139,7 +176,11 @@ spec: {{identity: {name}, authentication: {{none: true}}}}
 fn status(generation: i64) -> ChargeStationStatus {
     ChargeStationStatus {
         observed_generation: generation,
-        memory: Some(Memory { format_version: 1, event: 7, ..Memory::default() }),
+        memory: Some(Memory {
+            format_version: 1,
+            event: 7,
+            ..Memory::default()
+        }),
         ..ChargeStationStatus::default()
     }
 }
@@ -166,7 +207,10 @@ async fn objects_are_listed_changed_and_deleted_as_an_api_server_would_tell() {
     world.write("base.yaml", &config("base", "\"600\""));
     assert_eq!(running.look().await, ["config: applied base 2"]);
     let after = running.config("base").metadata;
-    assert_eq!((&before.uid, &before.creation_timestamp), (&after.uid, &after.creation_timestamp));
+    assert_eq!(
+        (&before.uid, &before.creation_timestamp),
+        (&after.uid, &after.creation_timestamp)
+    );
     assert_ne!(before.resource_version, after.resource_version);
     world.remove("base.yaml");
     assert_eq!(running.look().await, ["config: deleted base 2"]);
@@ -181,7 +225,10 @@ async fn labels_do_not_bump_the_generation() {
     world.write("a.yaml", &station("cp-1"));
     let mut running = world.start();
     running.look().await;
-    world.write("a.yaml", &station("cp-1").replace("{name: cp-1}", "{name: cp-1, labels: {site: harbour}}"));
+    world.write(
+        "a.yaml",
+        &station("cp-1").replace("{name: cp-1}", "{name: cp-1, labels: {site: harbour}}"),
+    );
     assert_eq!(running.look().await, ["station: applied cp-1 1"]);
 }
 
@@ -194,10 +241,19 @@ async fn a_config_that_goes_bad_is_held_as_it_was_and_the_others_go_on() {
     running.look().await;
     world.write("a.yaml", &config("a", "on"));
     world.write("b.yaml", &config("b", "\"2\""));
-    assert_eq!(running.look().await, ["config: applied a 1", "config: applied b 2"]);
+    assert_eq!(
+        running.look().await,
+        ["config: applied a 1", "config: applied b 2"]
+    );
     let reason = running.held("a").unwrap();
-    assert!(reason.contains("a.yaml:6:") && reason.contains("quote it"), "{reason}");
-    assert_eq!(running.config("a").spec.settings[0].value.as_deref(), Some("1"));
+    assert!(
+        reason.contains("a.yaml:6:") && reason.contains("quote it"),
+        "{reason}"
+    );
+    assert_eq!(
+        running.config("a").spec.settings[0].value.as_deref(),
+        Some("1")
+    );
     world.write("a.yaml", &config("a", "\"1\""));
     assert_eq!(running.look().await, ["config: applied a 1"]);
     assert_eq!(running.held("a"), None);
@@ -212,7 +268,10 @@ async fn a_broken_file_deletes_nothing_that_was_in_it() {
     let mut running = world.start();
     running.look().await;
     world.write("both.yaml", "kind: [\n");
-    assert_eq!(running.look().await, ["config: applied a 1", "config: applied b 1"]);
+    assert_eq!(
+        running.look().await,
+        ["config: applied a 1", "config: applied b 1"]
+    );
     assert!(running.held("a").is_some() && running.held("b").is_some());
     world.write("both.yaml", &config("b", "\"1\""));
     let mut told = running.look().await;
@@ -276,8 +335,14 @@ async fn an_object_declared_twice_counts_in_neither_form() {
     world.write("b.yaml", &config("a", "\"2\""));
     running.look().await;
     let reason = running.held("a").unwrap();
-    assert!(reason.contains("a.yaml:1:1") && reason.contains("b.yaml:1:1"), "{reason}");
-    assert_eq!(running.config("a").spec.settings[0].value.as_deref(), Some("1"));
+    assert!(
+        reason.contains("a.yaml:1:1") && reason.contains("b.yaml:1:1"),
+        "{reason}"
+    );
+    assert_eq!(
+        running.config("a").spec.settings[0].value.as_deref(),
+        Some("1")
+    );
     assert_eq!(running.source.problems().len(), 2);
 }
 
@@ -288,7 +353,10 @@ async fn a_config_that_was_never_good_does_not_count_and_the_others_go_on() {
     world.write("b.yaml", &config("b", "\"300\""));
     let mut running = world.start();
     let told = running.look().await;
-    assert!(told.contains(&"config: listed b 1".to_owned()) && !told.contains(&"config: listed a 1".to_owned()));
+    assert!(
+        told.contains(&"config: listed b 1".to_owned())
+            && !told.contains(&"config: listed a 1".to_owned())
+    );
     assert_eq!(running.source.problems().len(), 1);
     world.write("a.yaml", &config("a", "\"on\""));
     assert_eq!(running.look().await, ["config: applied a 1"]);
@@ -300,21 +368,37 @@ async fn a_stations_identity_cannot_be_changed() {
     world.write("a.yaml", &station("cp-1"));
     let mut running = world.start();
     running.look().await;
-    world.write("a.yaml", &station("cp-1").replace("identity: cp-1", "identity: cp-9"));
+    world.write(
+        "a.yaml",
+        &station("cp-1").replace("identity: cp-1", "identity: cp-9"),
+    );
     running.look().await;
     assert_eq!(running.station("cp-1").spec.identity, "cp-1");
-    assert!(running.source.unreadable_station(&ObjectRef::new("cp-1").within("default")).is_some());
+    assert!(
+        running
+            .source
+            .unreadable_station(&ObjectRef::new("cp-1").within("default"))
+            .is_some()
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_change_counts_once_it_has_been_still_for_the_settle_time() {
     let world = World::new();
     world.write("a.yaml", &config("a", "\"1\""));
-    let options = FolderOptions { settle: Duration::from_secs(3), ..FolderOptions::default() };
+    let options = FolderOptions {
+        settle: Duration::from_secs(3),
+        ..FolderOptions::default()
+    };
     let mut running = world.start_with(options, Arc::new(RealDisk));
     assert!(running.look().await.is_empty());
     tokio::time::advance(Duration::from_secs(3)).await;
-    assert!(running.look().await.contains(&"config: listed a 1".to_owned()));
+    assert!(
+        running
+            .look()
+            .await
+            .contains(&"config: listed a 1".to_owned())
+    );
     world.write("a.yaml", &config("a", "\"2\""));
     assert!(running.look().await.is_empty());
     tokio::time::advance(Duration::from_secs(2)).await;
@@ -324,7 +408,10 @@ async fn a_change_counts_once_it_has_been_still_for_the_settle_time() {
     assert!(running.look().await.is_empty());
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(running.look().await, ["config: applied a 2"]);
-    assert_eq!(running.config("a").spec.settings[0].value.as_deref(), Some("3"));
+    assert_eq!(
+        running.config("a").spec.settings[0].value.as_deref(),
+        Some("3")
+    );
 }
 
 #[tokio::test]
@@ -336,23 +423,49 @@ async fn a_published_status_is_in_the_object_the_stream_and_the_file() {
     let published = running.publish("cp-1", &status(1)).await.unwrap();
     assert_eq!(published.status, Some(status(1)));
     assert_eq!(running.told(), ["station: applied cp-1 1"]);
-    assert_eq!(running.station("cp-1").metadata.resource_version, published.metadata.resource_version);
-    let text = fs::read_to_string(world.state.path().join("status/default/ChargeStation/cp-1.yaml")).unwrap();
+    assert_eq!(
+        running.station("cp-1").metadata.resource_version,
+        published.metadata.resource_version
+    );
+    let text = fs::read_to_string(
+        world
+            .state
+            .path()
+            .join("status/default/ChargeStation/cp-1.yaml"),
+    )
+    .unwrap();
     assert!(text.contains("observedGeneration: 1"), "{text}");
-    let stale = Publisher::station(running.source.as_ref(), &ObjectRef::from_obj(&published), "0", &status(1)).await;
+    let stale = Publisher::station(
+        running.source.as_ref(),
+        &ObjectRef::from_obj(&published),
+        "0",
+        &status(1),
+    )
+    .await;
     assert!(matches!(stale, Err(PublishError::Conflict)));
-    let gone =
-        Publisher::station(running.source.as_ref(), &ObjectRef::new("x").within("default"), "0", &status(1)).await;
+    let gone = Publisher::station(
+        running.source.as_ref(),
+        &ObjectRef::new("x").within("default"),
+        "0",
+        &status(1),
+    )
+    .await;
     assert!(matches!(gone, Err(PublishError::Gone)));
 }
 
 #[tokio::test]
 async fn a_restart_finds_everything_as_it_was() {
     let world = World::new();
-    world.write("a.yaml", &(station("cp-1") + "---\n" + &config("a", "\"1\"")));
+    world.write(
+        "a.yaml",
+        &(station("cp-1") + "---\n" + &config("a", "\"1\"")),
+    );
     let mut running = world.start();
     running.look().await;
-    world.write("a.yaml", &(station("cp-1") + "---\n" + &config("a", "\"2\"")));
+    world.write(
+        "a.yaml",
+        &(station("cp-1") + "---\n" + &config("a", "\"2\"")),
+    );
     running.look().await;
     running.publish("cp-1", &status(1)).await.unwrap();
     let (before, config_before) = (running.station("cp-1"), running.config("a"));
@@ -361,8 +474,14 @@ async fn a_restart_finds_everything_as_it_was() {
     let told = running.look().await;
     assert!(told.contains(&"config: listed a 2".to_owned()), "{told:?}");
     let after = running.station("cp-1");
-    assert_eq!((after.status, after.metadata.uid), (before.status, before.metadata.uid));
-    assert_eq!(running.config("a").metadata.creation_timestamp, config_before.metadata.creation_timestamp);
+    assert_eq!(
+        (after.status, after.metadata.uid),
+        (before.status, before.metadata.uid)
+    );
+    assert_eq!(
+        running.config("a").metadata.creation_timestamp,
+        config_before.metadata.creation_timestamp
+    );
 }
 
 #[tokio::test]
@@ -383,7 +502,12 @@ async fn a_file_that_broke_while_we_were_away_is_held_after_the_start() {
     // The broken file is new to this process: what is missing may be in it.
     assert!(running.held("b").is_some());
     world.write("a.yaml", &config("a", "\"1\""));
-    assert!(running.look().await.contains(&"config: deleted b 1".to_owned()));
+    assert!(
+        running
+            .look()
+            .await
+            .contains(&"config: deleted b 1".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -395,14 +519,22 @@ async fn a_torn_status_file_is_kept_aside_and_the_others_go_on() {
     running.publish("cp-1", &status(1)).await.unwrap();
     running.publish("cp-2", &status(1)).await.unwrap();
     drop(running);
-    let torn = world.state.path().join("status/default/ChargeStation/cp-1.yaml");
+    let torn = world
+        .state
+        .path()
+        .join("status/default/ChargeStation/cp-1.yaml");
     fs::write(&torn, "apiVersion: stationkeeper.dev/v1alpha1\nmeta").unwrap();
     let mut running = world.start();
     running.look().await;
     assert_eq!(running.station("cp-1").status, None);
     assert_eq!(running.station("cp-2").status, Some(status(1)));
     assert!(!torn.exists());
-    assert_eq!(fs::read_dir(world.state.path().join("damaged")).unwrap().count(), 1);
+    assert_eq!(
+        fs::read_dir(world.state.path().join("damaged"))
+            .unwrap()
+            .count(),
+        1
+    );
     running.publish("cp-1", &status(1)).await.unwrap();
 }
 
@@ -414,13 +546,27 @@ async fn a_status_of_a_newer_version_is_known_to_be_newer() {
     running.look().await;
     running.publish("cp-1", &status(1)).await.unwrap();
     drop(running);
-    let path = world.state.path().join("status/default/ChargeStation/cp-1.yaml");
-    let newer =
-        fs::read_to_string(&path).unwrap().replace("formatVersion: 1", "formatVersion: 9\n    keys: all of them");
+    let path = world
+        .state
+        .path()
+        .join("status/default/ChargeStation/cp-1.yaml");
+    let newer = fs::read_to_string(&path).unwrap().replace(
+        "formatVersion: 1",
+        "formatVersion: 9\n    keys: all of them",
+    );
     fs::write(&path, newer).unwrap();
     let mut running = world.start();
     running.look().await;
-    assert_eq!(running.station("cp-1").status.unwrap().memory.unwrap().format_version, 9);
+    assert_eq!(
+        running
+            .station("cp-1")
+            .status
+            .unwrap()
+            .memory
+            .unwrap()
+            .format_version,
+        9
+    );
 }
 
 #[tokio::test]
@@ -464,10 +610,19 @@ async fn a_full_disk_is_told_and_the_former_status_stays() {
     assert_eq!(running.station("cp-1").status, Some(status(1)));
     // Reading goes on, and what could not be written down is written once there is space.
     world.write("b.yaml", &station("cp-2"));
-    assert!(running.look().await.contains(&"station: applied cp-2 1".to_owned()));
+    assert!(
+        running
+            .look()
+            .await
+            .contains(&"station: applied cp-2 1".to_owned())
+    );
     disk.0.store(false, std::sync::atomic::Ordering::Relaxed);
     running.look().await;
-    assert!(fs::read_to_string(world.state.path().join("meta/objects.jsonl")).unwrap().contains("cp-2"));
+    assert!(
+        fs::read_to_string(world.state.path().join("meta/objects.jsonl"))
+            .unwrap()
+            .contains("cp-2")
+    );
     running.publish("cp-1", &status(2)).await.unwrap();
 }
 
@@ -492,15 +647,28 @@ async fn a_deleted_object_leaves_no_status_behind() {
     running.publish("cp-1", &status(1)).await.unwrap();
     world.remove("a.yaml");
     running.look().await;
-    assert!(!world.state.path().join("status/default/ChargeStation/cp-1.yaml").exists());
+    assert!(
+        !world
+            .state
+            .path()
+            .join("status/default/ChargeStation/cp-1.yaml")
+            .exists()
+    );
 }
 
 #[tokio::test]
 async fn a_second_process_is_refused_with_the_first_ones_id() {
     let world = World::new();
     let first = StateDir::open(world.state.path()).unwrap();
-    let Err(error) = StateDir::open(world.state.path()) else { panic!("two processes hold one state directory") };
-    assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+    let Err(error) = StateDir::open(world.state.path()) else {
+        panic!("two processes hold one state directory")
+    };
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("process {}", std::process::id())),
+        "{error}"
+    );
     drop(first);
     assert!(StateDir::open(world.state.path()).is_ok());
 }
@@ -512,18 +680,29 @@ async fn the_key_of_digests_is_made_once_and_for_its_owner_only() {
     let state = StateDir::open(world.state.path()).unwrap();
     let key = state.hmac_key().unwrap();
     assert_eq!(key.expose_secret().len(), 32);
-    assert_eq!(state.hmac_key().unwrap().expose_secret(), key.expose_secret());
+    assert_eq!(
+        state.hmac_key().unwrap().expose_secret(),
+        key.expose_secret()
+    );
     let path = world.state.path().join("hmac.key");
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     fs::write(&path, "short").unwrap();
-    assert!(matches!(state.hmac_key(), Err(StateDirError::DamagedKey { found: 5, .. })));
+    assert!(matches!(
+        state.hmac_key(),
+        Err(StateDirError::DamagedKey { found: 5, .. })
+    ));
 }
 
 #[tokio::test]
 async fn secrets_are_read_and_a_bad_file_does_not_make_them_absent() {
     let world = World::new();
     let secret = |password: &str| {
-        format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: site}}\nstringData: {{password: {password}}}\n")
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: site}}\nstringData: {{password: {password}}}\n"
+        )
     };
     world.write("secret.yaml", &secret("one"));
     world.write("a.yaml", &station("cp-1"));
@@ -532,19 +711,43 @@ async fn secrets_are_read_and_a_bad_file_does_not_make_them_absent() {
     assert!(running.source.get("default", "site").await.is_err());
     running.look().await;
     assert!(changed.has_changed().unwrap());
-    let read = running.source.get("default", "site").await.unwrap().unwrap();
+    let read = running
+        .source
+        .get("default", "site")
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(read["password"].expose_secret(), b"one");
-    assert!(running.source.get("default", "other").await.unwrap().is_none());
+    assert!(
+        running
+            .source
+            .get("default", "other")
+            .await
+            .unwrap()
+            .is_none()
+    );
     world.write("secret.yaml", &secret("12345"));
     running.look().await;
-    let read = running.source.get("default", "site").await.unwrap().unwrap();
+    let read = running
+        .source
+        .get("default", "site")
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(read["password"].expose_secret(), b"one");
     world.write("secret.yaml", "\tbroken");
     running.look().await;
     assert!(running.source.get("default", "other").await.is_err());
     world.remove("secret.yaml");
     running.look().await;
-    assert!(running.source.get("default", "site").await.unwrap().is_none());
+    assert!(
+        running
+            .source
+            .get("default", "site")
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]
@@ -561,13 +764,24 @@ async fn a_registered_station_is_served_at_once_and_after_a_restart_until_it_is_
     .unwrap();
     running.source.create(&new).await.unwrap();
     assert_eq!(running.told(), ["station: applied found-1 1"]);
-    assert!(matches!(running.source.create(&new).await, Err(PublishError::Conflict)));
+    assert!(matches!(
+        running.source.create(&new).await,
+        Err(PublishError::Conflict)
+    ));
     assert!(running.look().await.is_empty());
     drop(running);
     let mut running = world.start();
-    assert!(running.look().await.contains(&"station: listed found-1 1".to_owned()));
+    assert!(
+        running
+            .look()
+            .await
+            .contains(&"station: listed found-1 1".to_owned())
+    );
     let adopted = station("found-1").replace("identity: found-1", "identity: FOUND 1");
-    world.write("b.yaml", &adopted.replace("{name: found-1}", "{name: found-1, labels: {site: x}}"));
+    world.write(
+        "b.yaml",
+        &adopted.replace("{name: found-1}", "{name: found-1, labels: {site: x}}"),
+    );
     assert_eq!(running.look().await, ["station: applied found-1 1"]);
     assert!(running.source.problems().is_empty());
 }
@@ -575,7 +789,10 @@ async fn a_registered_station_is_served_at_once_and_after_a_restart_until_it_is_
 #[tokio::test]
 async fn status_reads_what_is_known_while_the_operator_runs_and_after() {
     let world = World::new();
-    world.write("a.yaml", &(station("cp-1") + "---\n" + &config("a", "\"1\"")));
+    world.write(
+        "a.yaml",
+        &(station("cp-1") + "---\n" + &config("a", "\"1\"")),
+    );
     let mut running = world.start();
     running.look().await;
     let station = running.publish("cp-1", &status(1)).await.unwrap();
@@ -596,8 +813,12 @@ async fn status_reads_what_is_known_while_the_operator_runs_and_after() {
 async fn long_names_have_files_of_their_own() {
     let world = World::new();
     let (one, two) = ("a".repeat(253), format!("{}b", "a".repeat(252)));
-    let declare =
-        |name: &str| station(name).replace(&format!("identity: {name}"), &format!("identity: {}", &name[245..]));
+    let declare = |name: &str| {
+        station(name).replace(
+            &format!("identity: {name}"),
+            &format!("identity: {}", &name[245..]),
+        )
+    };
     world.write("a.yaml", &(declare(&one) + "---\n" + &declare(&two)));
     let mut running = world.start();
     running.look().await;
@@ -615,5 +836,8 @@ async fn a_folder_that_is_not_there_is_an_error_at_the_start() {
     let world = World::new();
     let state = Arc::new(StateDir::open(world.state.path()).unwrap());
     let absent = world.manifests.path().join("absent");
-    assert!(matches!(FolderSource::open(&absent, state, at_once()), Err(FolderError::ReadFolder { .. })));
+    assert!(matches!(
+        FolderSource::open(&absent, state, at_once()),
+        Err(FolderError::ReadFolder { .. })
+    ));
 }

@@ -9,7 +9,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Number;
-use serde_yaml::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag, options};
+use serde_yaml::granit_parser::{
+    Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag, options,
+};
 
 /// How many values a file may have once its aliases are written out. 2,000 stations have about 30,000.
 const MAX_VALUES: usize = 1_000_000;
@@ -87,7 +89,10 @@ pub(super) enum ScalarKind {
 impl Node {
     /// The value of a field of a map.
     pub(super) fn get(&self, key: &str) -> Option<&Arc<Node>> {
-        self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+        self.entries()
+            .iter()
+            .find(|entry| entry.key == key)
+            .map(|entry| &entry.value)
     }
 
     /// The entries of a map; none for anything else.
@@ -101,14 +106,23 @@ impl Node {
     /// The text of a scalar that is a string.
     pub(super) fn string(&self) -> Option<&str> {
         match &self.value {
-            Value::Scalar(Scalar { text, kind: ScalarKind::String | ScalarKind::Date }) => Some(text),
+            Value::Scalar(Scalar {
+                text,
+                kind: ScalarKind::String | ScalarKind::Date,
+            }) => Some(text),
             Value::Scalar(_) | Value::List(_) | Value::Map(_) => None,
         }
     }
 
     /// Is there nothing here?
     pub(super) fn is_null(&self) -> bool {
-        matches!(&self.value, Value::Scalar(Scalar { kind: ScalarKind::Null, .. }))
+        matches!(
+            &self.value,
+            Value::Scalar(Scalar {
+                kind: ScalarKind::Null,
+                ..
+            })
+        )
     }
 
     /// The node at a path such as `spec.settings[2].value`; where the path leaves the tree, the last node on it.
@@ -116,7 +130,9 @@ impl Node {
         let mut node = self;
         for step in path.split(['.', '[']) {
             let next = match (&node.value, step.strip_suffix(']')) {
-                (Value::List(nodes), Some(index)) => index.parse().ok().and_then(|index: usize| nodes.get(index)),
+                (Value::List(nodes), Some(index)) => {
+                    index.parse().ok().and_then(|index: usize| nodes.get(index))
+                }
                 (Value::Map(_), None) => node.get(step),
                 (Value::Map(_), Some(key)) => node.get(key.trim_matches(['"', '\''])),
                 (Value::List(_), None) | (Value::Scalar(_), _) => None,
@@ -155,7 +171,10 @@ pub(super) fn documents(text: &str) -> Vec<Document> {
             }
             Err(mistake) => {
                 let mistakes = std::mem::take(&mut reader.mistakes);
-                documents.push(Document { root: Err(mistake), mistakes });
+                documents.push(Document {
+                    root: Err(mistake),
+                    mistakes,
+                });
                 // What cannot be skipped was told already: the rest of the file is beyond reading.
                 if !reader.parser.proceed_next_document().unwrap_or(false) {
                     return documents;
@@ -201,7 +220,10 @@ impl<'a> Reader<'a> {
                         }
                     }
                     let mistakes = std::mem::take(&mut self.mistakes);
-                    return Ok(Some(Document { root: Ok(root), mistakes }));
+                    return Ok(Some(Document {
+                        root: Ok(root),
+                        mistakes,
+                    }));
                 }
                 _ => {}
             }
@@ -216,7 +238,9 @@ impl<'a> Reader<'a> {
         }
         let value = match event {
             Event::Alias(id) => return self.alias(id, at),
-            Event::Scalar(text, style, _, tag) => Value::Scalar(scalar(text.into_owned(), style, tag.as_deref(), at)?),
+            Event::Scalar(text, style, _, tag) => {
+                Value::Scalar(scalar(text.into_owned(), style, tag.as_deref(), at)?)
+            }
             Event::SequenceStart(_, _, tag) => {
                 refuse_custom(tag.as_deref(), at)?;
                 self.list()?
@@ -225,7 +249,12 @@ impl<'a> Reader<'a> {
                 refuse_custom(tag.as_deref(), at)?;
                 self.map()?
             }
-            _ => return Err(Mistake { at, message: "a value was expected here".to_owned() }),
+            _ => {
+                return Err(Mistake {
+                    at,
+                    message: "a value was expected here".to_owned(),
+                });
+            }
         };
         let inner: usize = match &value {
             Value::Scalar(_) => 0,
@@ -233,7 +262,11 @@ impl<'a> Reader<'a> {
             Value::Map(entries) => entries.iter().map(|entry| entry.value.size).sum(),
         };
         self.count(1, at)?;
-        let node = Arc::new(Node { at, value, size: inner + 1 });
+        let node = Arc::new(Node {
+            at,
+            value,
+            size: inner + 1,
+        });
         if let Some(id) = anchor {
             self.anchors.insert(id, Some(Arc::clone(&node)));
         }
@@ -247,10 +280,14 @@ impl<'a> Reader<'a> {
                 self.count(node.size, at)?;
                 Ok(node)
             }
-            Some(None) => {
-                Err(Mistake { at, message: "the alias stands inside of what it repeats: write it out".to_owned() })
-            }
-            None => Err(Mistake { at, message: "the alias repeats an anchor that is not in this document".to_owned() }),
+            Some(None) => Err(Mistake {
+                at,
+                message: "the alias stands inside of what it repeats: write it out".to_owned(),
+            }),
+            None => Err(Mistake {
+                at,
+                message: "the alias repeats an anchor that is not in this document".to_owned(),
+            }),
         }
     }
 
@@ -284,7 +321,8 @@ impl<'a> Reader<'a> {
             if matches!(event, Event::MappingEnd) {
                 break;
             }
-            let plain_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, ..) if text == "<<");
+            let plain_merge =
+                matches!(&event, Event::Scalar(text, ScalarStyle::Plain, ..) if text == "<<");
             let key = self.node(event, span)?;
             let (event, span) = self.next()?;
             let value = self.node(event, span)?;
@@ -293,19 +331,24 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let Value::Scalar(Scalar { text, kind }) = &key.value else {
-                self.mistakes.push(Mistake { at: key.at, message: "a list or a map cannot be a key".to_owned() });
+                self.mistakes.push(Mistake {
+                    at: key.at,
+                    message: "a list or a map cannot be a key".to_owned(),
+                });
                 continue;
             };
             match kind {
                 ScalarKind::String | ScalarKind::Date | ScalarKind::Integer(_) => {}
-                ScalarKind::Null | ScalarKind::Boolean(_) | ScalarKind::Float(_) => self.mistakes.push(Mistake {
-                    at: key.at,
-                    message: format!(
-                        "the key `{}` is {} to kubectl: quote it, as in \"{text}\"",
-                        shorten(text),
-                        kind.words()
-                    ),
-                }),
+                ScalarKind::Null | ScalarKind::Boolean(_) | ScalarKind::Float(_) => {
+                    self.mistakes.push(Mistake {
+                        at: key.at,
+                        message: format!(
+                            "the key `{}` is {} to kubectl: quote it, as in \"{text}\"",
+                            shorten(text),
+                            kind.words()
+                        ),
+                    })
+                }
             }
             if let Some(first) = places.get(text) {
                 self.mistakes.push(Mistake {
@@ -319,7 +362,11 @@ impl<'a> Reader<'a> {
                 continue;
             }
             places.insert(text.clone(), key.at);
-            entries.push(Entry { key: text.clone(), at: key.at, value });
+            entries.push(Entry {
+                key: text.clone(),
+                at: key.at,
+                value,
+            });
         }
         for merge in merges {
             self.merge(&mut entries, &merge);
@@ -344,7 +391,10 @@ impl<'a> Reader<'a> {
             }
             Value::Scalar(_) => {
                 let message = "`<<` takes a map, or a list of maps".to_owned();
-                self.mistakes.push(Mistake { at: from.at, message });
+                self.mistakes.push(Mistake {
+                    at: from.at,
+                    message,
+                });
             }
         }
     }
@@ -352,42 +402,78 @@ impl<'a> Reader<'a> {
     /// The parser's words, with the mend where the reason is one that people meet.
     fn explain(&self, error: &ScanError) -> Mistake {
         let marker = error.marker();
-        let at = Position { line: marker.line().max(1), column: marker.col() + 1 };
+        let at = Position {
+            line: marker.line().max(1),
+            column: marker.col() + 1,
+        };
         let words = error.info();
         // A tab is often complained about where the value before it began.
         let first = at.line.saturating_sub(2);
         let lines = if words.contains("tab") { usize::MAX } else { 3 };
-        let tabbed = self.text.lines().enumerate().skip(first).take(lines).find_map(|(index, text)| {
-            let indent = text.len() - text.trim_start_matches([' ', '\t']).len();
-            text[..indent].find('\t').map(|column| Position { line: index + 1, column: column + 1 })
-        });
+        let tabbed = self
+            .text
+            .lines()
+            .enumerate()
+            .skip(first)
+            .take(lines)
+            .find_map(|(index, text)| {
+                let indent = text.len() - text.trim_start_matches([' ', '\t']).len();
+                text[..indent].find('\t').map(|column| Position {
+                    line: index + 1,
+                    column: column + 1,
+                })
+            });
         match tabbed {
-            Some(at) => Mistake { at, message: "the line is indented with a tab: YAML takes spaces only".to_owned() },
-            None if words.contains("nesting") || words.contains("recursion") => {
-                Mistake { at, message: format!("lists and maps nest deeper than {MAX_DEPTH} levels") }
-            }
-            None => Mistake { at, message: format!("not YAML: {words}") },
+            Some(at) => Mistake {
+                at,
+                message: "the line is indented with a tab: YAML takes spaces only".to_owned(),
+            },
+            None if words.contains("nesting") || words.contains("recursion") => Mistake {
+                at,
+                message: format!("lists and maps nest deeper than {MAX_DEPTH} levels"),
+            },
+            None => Mistake {
+                at,
+                message: format!("not YAML: {words}"),
+            },
         }
     }
 }
 
 fn position(span: Span) -> Position {
-    Position { line: span.start.line().max(1), column: span.start.col() + 1 }
+    Position {
+        line: span.start.line().max(1),
+        column: span.start.col() + 1,
+    }
 }
 
 fn refuse_custom(tag: Option<&Tag>, at: Position) -> Result<(), Mistake> {
     match tag {
-        Some(tag) if tag.is_custom() && tag.original() != "!" => {
-            Err(Mistake { at, message: format!("the tag {} means nothing here: delete it", shorten(&tag.original())) })
-        }
+        Some(tag) if tag.is_custom() && tag.original() != "!" => Err(Mistake {
+            at,
+            message: format!(
+                "the tag {} means nothing here: delete it",
+                shorten(&tag.original())
+            ),
+        }),
         Some(_) | None => Ok(()),
     }
 }
 
-fn scalar(text: String, style: ScalarStyle, tag: Option<&Tag>, at: Position) -> Result<Scalar, Mistake> {
+fn scalar(
+    text: String,
+    style: ScalarStyle,
+    tag: Option<&Tag>,
+    at: Position,
+) -> Result<Scalar, Mistake> {
     refuse_custom(tag, at)?;
-    let quoted = style != ScalarStyle::Plain || tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
-    let kind = if quoted { ScalarKind::String } else { plain_kind(&text) };
+    let quoted =
+        style != ScalarStyle::Plain || tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
+    let kind = if quoted {
+        ScalarKind::String
+    } else {
+        plain_kind(&text)
+    };
     Ok(Scalar { text, kind })
 }
 
@@ -427,8 +513,8 @@ fn plain_kind(text: &str) -> ScalarKind {
         "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
             return ScalarKind::Boolean(false);
         }
-        ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf"
-        | "-.INF" => return ScalarKind::Float(None),
+        ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF"
+        | "-.inf" | "-.Inf" | "-.INF" => return ScalarKind::Float(None),
         _ => {}
     }
     if !text.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first)) {
@@ -470,14 +556,21 @@ fn integer(text: &str) -> Option<Number> {
         return None;
     }
     let magnitude = u64::from_str_radix(digits, radix).ok()?;
-    if negative { i64::try_from(-i128::from(magnitude)).ok().map(Number::from) } else { Some(Number::from(magnitude)) }
+    if negative {
+        i64::try_from(-i128::from(magnitude)).ok().map(Number::from)
+    } else {
+        Some(Number::from(magnitude))
+    }
 }
 
 /// `^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`
 fn is_float(text: &str) -> bool {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['-', '+']).unwrap_or(exponent))),
+        Some((mantissa, exponent)) => (
+            mantissa,
+            Some(exponent.strip_prefix(['-', '+']).unwrap_or(exponent)),
+        ),
         None => (unsigned, None),
     };
     let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -493,7 +586,9 @@ fn is_float(text: &str) -> bool {
 /// `2024-01-31`, alone or with a time behind it.
 fn is_date(text: &str) -> bool {
     let mut parts = text.splitn(3, '-');
-    let (Some(year), Some(month), Some(rest)) = (parts.next(), parts.next(), parts.next()) else { return false };
+    let (Some(year), Some(month), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
     let number = |text: &str, least: usize, most: usize| {
         (least..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
     };
@@ -507,7 +602,9 @@ fn is_date(text: &str) -> bool {
         && time.is_none_or(|time| {
             time.starts_with(|first: char| first.is_ascii_digit())
                 && time.contains(':')
-                && time.chars().all(|c| c.is_ascii_digit() || ":.+-Zz ".contains(c))
+                && time
+                    .chars()
+                    .all(|c| c.is_ascii_digit() || ":.+-Zz ".contains(c))
         })
 }
 
@@ -548,7 +645,10 @@ mod tests {
         assert_eq!(read.len(), 3);
         assert!(read[0].root.is_ok());
         assert!(read[1].root.is_err());
-        assert_eq!(read[2].root.as_ref().unwrap().get("c").unwrap().at, Position { line: 5, column: 4 });
+        assert_eq!(
+            read[2].root.as_ref().unwrap().get("c").unwrap().at,
+            Position { line: 5, column: 4 }
+        );
     }
 
     #[test]
@@ -562,7 +662,18 @@ mod tests {
     #[test]
     fn tabs_are_fine_in_json() {
         let read = documents("{\n\t\"a\": {\n\t\t\"b\": \"x\\/\\u0041\"\n\t}\n}\n");
-        assert_eq!(read[0].root.as_ref().unwrap().get("a").unwrap().get("b").unwrap().string(), Some("x/A"));
+        assert_eq!(
+            read[0]
+                .root
+                .as_ref()
+                .unwrap()
+                .get("a")
+                .unwrap()
+                .get("b")
+                .unwrap()
+                .string(),
+            Some("x/A")
+        );
     }
 
     #[test]
@@ -573,20 +684,43 @@ mod tests {
             text.push_str(&format!("{to}: &{to} [{list}]\n"));
         }
         let read = documents(&text);
-        assert!(read[0].root.as_ref().unwrap_err().message.contains("aliases"));
+        assert!(
+            read[0]
+                .root
+                .as_ref()
+                .unwrap_err()
+                .message
+                .contains("aliases")
+        );
     }
 
     #[test]
     fn an_alias_in_itself_is_refused() {
         let read = documents("a: &a [*a]\n");
-        assert!(read[0].root.as_ref().unwrap_err().message.contains("inside of what it repeats"));
+        assert!(
+            read[0]
+                .root
+                .as_ref()
+                .unwrap_err()
+                .message
+                .contains("inside of what it repeats")
+        );
     }
 
     #[test]
     fn deep_nesting_is_refused() {
         for text in ["[".repeat(10_000), "- ".repeat(10_000)] {
             let read = documents(&text);
-            assert!(read[0].root.as_ref().unwrap_err().message.contains("deeper"), "{:?}", read[0].root);
+            assert!(
+                read[0]
+                    .root
+                    .as_ref()
+                    .unwrap_err()
+                    .message
+                    .contains("deeper"),
+                "{:?}",
+                read[0].root
+            );
         }
     }
 

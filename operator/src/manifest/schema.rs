@@ -22,13 +22,26 @@ pub(super) struct FieldMistake {
 
 impl FieldMistake {
     pub(super) fn of_text(mistake: Mistake) -> Self {
-        Self { field: String::new(), at: mistake.at, message: mistake.message }
+        Self {
+            field: String::new(),
+            at: mistake.at,
+            message: mistake.message,
+        }
     }
 }
 
 /// Walks `node` along `schema`; gives what it is as JSON.
-pub(super) fn check(node: &Node, schema: &Json, field: &str, mistakes: &mut Vec<FieldMistake>) -> Option<Json> {
-    Walk { mistakes, discreet: false }.value(node, schema, field)
+pub(super) fn check(
+    node: &Node,
+    schema: &Json,
+    field: &str,
+    mistakes: &mut Vec<FieldMistake>,
+) -> Option<Json> {
+    Walk {
+        mistakes,
+        discreet: false,
+    }
+    .value(node, schema, field)
 }
 
 /// The words of a name list that are nearest to a misspelt one, if one is near.
@@ -50,19 +63,35 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn tell(&mut self, field: &str, at: Position, message: String) {
-        self.mistakes.push(FieldMistake { field: field.to_owned(), at, message });
+        self.mistakes.push(FieldMistake {
+            field: field.to_owned(),
+            at,
+            message,
+        });
     }
 
     /// `None`: nothing that the schema could take.
     fn value(&mut self, node: &Node, schema: &Json, field: &str) -> Option<Json> {
         match (schema["type"].as_str(), &node.value) {
-            (Some("object"), Value::Map(entries)) => Some(self.object(node, entries, schema, field)),
+            (Some("object"), Value::Map(entries)) => {
+                Some(self.object(node, entries, schema, field))
+            }
             (Some("array"), Value::List(nodes)) => Some(self.list(nodes, schema, field)),
             (Some("string"), Value::Scalar(scalar)) => Some(self.string(node, scalar, field)),
-            (Some("boolean"), Value::Scalar(Scalar { kind: ScalarKind::Boolean(value), .. })) => {
-                Some(Json::Bool(*value))
-            }
-            (Some("integer"), Value::Scalar(Scalar { text, kind: ScalarKind::Integer(number) })) => {
+            (
+                Some("boolean"),
+                Value::Scalar(Scalar {
+                    kind: ScalarKind::Boolean(value),
+                    ..
+                }),
+            ) => Some(Json::Bool(*value)),
+            (
+                Some("integer"),
+                Value::Scalar(Scalar {
+                    text,
+                    kind: ScalarKind::Integer(number),
+                }),
+            ) => {
                 self.integer(node, text, number, field);
                 Some(Json::Number(number.clone()))
             }
@@ -78,10 +107,16 @@ impl Walk<'_> {
 
     fn object(&mut self, node: &Node, entries: &[Entry], schema: &Json, field: &str) -> Json {
         let outer = self.discreet;
-        self.discreet = outer || node.get("key").and_then(|key| key.string()).is_some_and(names_a_secret);
+        self.discreet = outer
+            || node
+                .get("key")
+                .and_then(|key| key.string())
+                .is_some_and(names_a_secret);
         let none = Map::new();
         let properties = schema["properties"].as_object().unwrap_or(&none);
-        let further = schema.get("additionalProperties").filter(|further| further.is_object());
+        let further = schema
+            .get("additionalProperties")
+            .filter(|further| further.is_object());
         let mut object = Map::new();
         for entry in entries {
             let inner = join(field, &entry.key);
@@ -92,9 +127,16 @@ impl Walk<'_> {
             } else {
                 let hint = match nearest(&entry.key, properties.keys().map(String::as_str)) {
                     Some(near) => format!("did you mean {near:?}?"),
-                    None => format!("known are {}", list_of(properties.keys().map(String::as_str))),
+                    None => format!(
+                        "known are {}",
+                        list_of(properties.keys().map(String::as_str))
+                    ),
                 };
-                self.tell(&inner, entry.at, format!("there is no such field here: {hint}"));
+                self.tell(
+                    &inner,
+                    entry.at,
+                    format!("there is no such field here: {hint}"),
+                );
             }
         }
         self.discreet = outer;
@@ -102,7 +144,9 @@ impl Walk<'_> {
     }
 
     fn list(&mut self, nodes: &[Arc<Node>], schema: &Json, field: &str) -> Json {
-        let one = |(index, node): (usize, &Arc<Node>)| self.value(node, &schema["items"], &format!("{field}[{index}]"));
+        let one = |(index, node): (usize, &Arc<Node>)| {
+            self.value(node, &schema["items"], &format!("{field}[{index}]"))
+        };
         Json::Array(nodes.iter().enumerate().filter_map(one).collect())
     }
 
@@ -120,24 +164,38 @@ impl Walk<'_> {
                 self.tell(field, node.at, message);
             }
         }
-        Json::String(if scalar.kind == ScalarKind::Null { String::new() } else { scalar.text.clone() })
+        Json::String(if scalar.kind == ScalarKind::Null {
+            String::new()
+        } else {
+            scalar.text.clone()
+        })
     }
 
     fn integer(&mut self, node: &Node, text: &str, number: &serde_json::Number, field: &str) {
         let digits = text.trim_start_matches(['+', '-']);
         if digits.len() > 1 && digits.starts_with('0') {
             let plain = digits.trim_start_matches('0');
-            let message = format!("`{text}` is {number} to kubectl: write {number}, or {plain} if that is meant");
+            let message = format!(
+                "`{text}` is {number} to kubectl: write {number}, or {plain} if that is meant"
+            );
             self.tell(field, node.at, message);
         }
     }
 
     fn wrong_type(&self, node: &Node, wanted: &str) -> String {
         let Value::Scalar(Scalar { text, kind }) = &node.value else {
-            let found = if matches!(node.value, Value::List(_)) { "list" } else { "map" };
+            let found = if matches!(node.value, Value::List(_)) {
+                "list"
+            } else {
+                "map"
+            };
             return format!("must be {}, and is {}", article(wanted), article(found));
         };
-        let shown = if self.discreet { "the value".to_owned() } else { format!("`{}`", shorten(text)) };
+        let shown = if self.discreet {
+            "the value".to_owned()
+        } else {
+            format!("`{}`", shorten(text))
+        };
         match (wanted, kind) {
             ("string", ScalarKind::Null) => {
                 "is null to kubectl: write the value in quotes, \"\" for an empty one, or delete the line".to_owned()
@@ -176,9 +234,18 @@ impl ScalarKind {
 /// Does a configuration key's name say that its value is a secret? Only so that a message does not quote it.
 fn names_a_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    ["authorizationkey", "pass", "secret", "token", "pin", "psk", "credential", "privatekey"]
-        .iter()
-        .any(|word| key.contains(word))
+    [
+        "authorizationkey",
+        "pass",
+        "secret",
+        "token",
+        "pin",
+        "psk",
+        "credential",
+        "privatekey",
+    ]
+    .iter()
+    .any(|word| key.contains(word))
 }
 
 fn article(kind: &str) -> String {
@@ -191,7 +258,11 @@ fn article(kind: &str) -> String {
 }
 
 pub(super) fn join(field: &str, name: &str) -> String {
-    if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") }
+    if field.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{field}.{name}")
+    }
 }
 
 fn list_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
@@ -202,21 +273,29 @@ fn list_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 pub(super) fn to_json(node: &Node) -> Json {
     match &node.value {
         Value::List(nodes) => Json::Array(nodes.iter().map(|node| to_json(node)).collect()),
-        Value::Map(entries) => {
-            Json::Object(entries.iter().map(|entry| (entry.key.clone(), to_json(&entry.value))).collect())
-        }
+        Value::Map(entries) => Json::Object(
+            entries
+                .iter()
+                .map(|entry| (entry.key.clone(), to_json(&entry.value)))
+                .collect(),
+        ),
         Value::Scalar(Scalar { text, kind }) => match kind {
             ScalarKind::Null => Json::Null,
             ScalarKind::Boolean(value) => Json::Bool(*value),
-            ScalarKind::Integer(number) | ScalarKind::Float(Some(number)) => Json::Number(number.clone()),
-            ScalarKind::Float(None) | ScalarKind::Date | ScalarKind::String => Json::String(text.clone()),
+            ScalarKind::Integer(number) | ScalarKind::Float(Some(number)) => {
+                Json::Number(number.clone())
+            }
+            ScalarKind::Float(None) | ScalarKind::Date | ScalarKind::String => {
+                Json::String(text.clone())
+            }
         },
     }
 }
 
 /// Levenshtein's distance; neighbours swapped count as one.
 fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(80).collect(), b.chars().take(80).collect());
+    let (a, b): (Vec<char>, Vec<char>) =
+        (a.chars().take(80).collect(), b.chars().take(80).collect());
     let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
     for i in 0..=a.len() {
         for j in 0..=b.len() {
@@ -225,7 +304,9 @@ fn distance(a: &str, b: &str) -> usize {
                 (0, j) => j,
                 (i, j) => {
                     let change = usize::from(a[i - 1] != b[j - 1]);
-                    let mut least = (rows[i - 1][j] + 1).min(rows[i][j - 1] + 1).min(rows[i - 1][j - 1] + change);
+                    let mut least = (rows[i - 1][j] + 1)
+                        .min(rows[i][j - 1] + 1)
+                        .min(rows[i - 1][j - 1] + change);
                     if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
                         least = least.min(rows[i - 2][j - 2] + 1);
                     }

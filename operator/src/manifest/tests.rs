@@ -4,7 +4,11 @@ use super::*;
 use secrecy::ExposeSecret;
 
 fn read_text(text: &str) -> Manifests {
-    read(&Arc::from(Path::new("fleet.yaml")), text.as_bytes(), "default")
+    read(
+        &Arc::from(Path::new("fleet.yaml")),
+        text.as_bytes(),
+        "default",
+    )
 }
 
 /// The only problem of a text.
@@ -32,14 +36,19 @@ spec:
 }
 
 fn check(value: &str, expect: &str) {
-    assert_eq!(problem(&config(value)), format!("fleet.yaml:9:12: spec.settings[0].value: {expect}"));
+    assert_eq!(
+        problem(&config(value)),
+        format!("fleet.yaml:9:12: spec.settings[0].value: {expect}")
+    );
 }
 
 #[test]
 fn a_good_config_is_read() {
     let manifests = read_text(&config("\"300\""));
     assert_eq!(manifests.all_problems().count(), 0);
-    let Some(Body::Config(config)) = &manifests.objects[0].body else { panic!("no config") };
+    let Some(Body::Config(config)) = &manifests.objects[0].body else {
+        panic!("no config")
+    };
     assert_eq!(config.spec.settings[0].value.as_deref(), Some("300"));
     assert_eq!(config.metadata.namespace.as_deref(), Some("default"));
 }
@@ -49,7 +58,9 @@ fn a_value_without_quotes_is_refused_with_what_kubectl_takes_it_for() {
     let told = |text: &str, words: &str| {
         check(
             text,
-            &format!("must be a string, and `{text}` without quotes is {words} to kubectl: quote it, as in \"{text}\""),
+            &format!(
+                "must be a string, and `{text}` without quotes is {words} to kubectl: quote it, as in \"{text}\""
+            ),
         );
     };
     told("on", "the boolean true");
@@ -64,7 +75,8 @@ fn a_value_without_quotes_is_refused_with_what_kubectl_takes_it_for() {
     told("0x1F", "the number 31");
     told("1_000", "the number 1000");
     told("2024-01-31", "a date");
-    let null = "is null to kubectl: write the value in quotes, \"\" for an empty one, or delete the line";
+    let null =
+        "is null to kubectl: write the value in quotes, \"\" for an empty one, or delete the line";
     check("~", null);
     check("null", null);
     check("[a]", "must be a string, and is a list");
@@ -73,8 +85,20 @@ fn a_value_without_quotes_is_refused_with_what_kubectl_takes_it_for() {
 
 #[test]
 fn quoted_and_plain_strings_are_fine() {
-    for value in ["\"on\"", "'012'", "!!str 300", "Energy.Active.Import.Register", "\"\"", "12:30", "|-\n      on"] {
-        assert_eq!(read_text(&config(value)).all_problems().count(), 0, "{value}");
+    for value in [
+        "\"on\"",
+        "'012'",
+        "!!str 300",
+        "Energy.Active.Import.Register",
+        "\"\"",
+        "12:30",
+        "|-\n      on",
+    ] {
+        assert_eq!(
+            read_text(&config(value)).all_problems().count(),
+            0,
+            "{value}"
+        );
     }
 }
 
@@ -82,20 +106,29 @@ fn quoted_and_plain_strings_are_fine() {
 fn the_value_of_a_secret_looking_key_is_not_quoted() {
     let text = config("1234567890").replace("HeartbeatInterval", "AuthorizationKey");
     let told = format!("{:?}", read_text(&text).all_problems().collect::<Vec<_>>());
-    assert!(told.contains("quote it") && !told.contains("1234567890"), "{told}");
+    assert!(
+        told.contains("quote it") && !told.contains("1234567890"),
+        "{told}"
+    );
 }
 
 #[test]
 fn an_unknown_field_is_told_with_the_near_name() {
     let text = config("\"1\"").replace("  settings:", "  priorty: 5\n  settings:");
-    assert_eq!(problem(&text), "fleet.yaml:7:3: spec.priorty: there is no such field here: did you mean \"priority\"?");
+    assert_eq!(
+        problem(&text),
+        "fleet.yaml:7:3: spec.priorty: there is no such field here: did you mean \"priority\"?"
+    );
 }
 
 #[test]
 fn a_wrong_word_is_told_with_the_right_ones() {
     let text = config("\"1\"").replace("  settings:", "  mode: enforce\n  settings:");
     let told = problem(&text);
-    assert!(told.starts_with("fleet.yaml:7:9: spec.mode: ") && told.contains("Report, Enforce"), "{told}");
+    assert!(
+        told.starts_with("fleet.yaml:7:9: spec.mode: ") && told.contains("Report, Enforce"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -105,24 +138,50 @@ fn a_wrong_version_kind_or_group_is_told_with_the_right_one() {
         told,
         "fleet.yaml:1:13: apiVersion: \"stationkeeper.dev/v1\" is not a version that is read here: write stationkeeper.dev/v1alpha1"
     );
-    let told = problem(&config("\"1\"").replace("kind: ChargeStationConfig", "kind: ChargeStationsConfig"));
-    assert!(told.contains("did you mean \"ChargeStationConfig\"?"), "{told}");
+    let told = problem(
+        &config("\"1\"").replace("kind: ChargeStationConfig", "kind: ChargeStationsConfig"),
+    );
+    assert!(
+        told.contains("did you mean \"ChargeStationConfig\"?"),
+        "{told}"
+    );
     let told = problem(&config("\"1\"").replace("stationkeeper.dev/", "stationkeper.dev/"));
     assert!(told.contains("write stationkeeper.dev/v1alpha1"), "{told}");
     let told = problem("kind: ChargeStation\n");
-    assert!(told.starts_with("fleet.yaml:1:1: apiVersion: is missing"), "{told}");
+    assert!(
+        told.starts_with("fleet.yaml:1:1: apiVersion: is missing"),
+        "{told}"
+    );
 }
 
 #[test]
 fn names_that_kubernetes_refuses_are_refused() {
-    for name in ["North_1", "a/b", "a%b", "\"a b\"", "-a", "Ü", &"a".repeat(254), "a..b"] {
+    for name in [
+        "North_1",
+        "a/b",
+        "a%b",
+        "\"a b\"",
+        "-a",
+        "Ü",
+        &"a".repeat(254),
+        "a..b",
+    ] {
         let told = problem(&config("\"1\"").replace("name: base", &format!("name: {name}")));
-        assert!(told.starts_with("fleet.yaml:4:9: metadata.name") && told.contains("no good name"), "{told}");
+        assert!(
+            told.starts_with("fleet.yaml:4:9: metadata.name") && told.contains("no good name"),
+            "{told}"
+        );
     }
     let told = problem(&config("\"1\"").replace("name: base", "name: 300"));
-    assert_eq!(told, "fleet.yaml:4:9: metadata.name: must be a string: quote it");
+    assert_eq!(
+        told,
+        "fleet.yaml:4:9: metadata.name: must be a string: quote it"
+    );
     let told = problem(&config("\"1\"").replace("  name: base", "  labels: {a: b}"));
-    assert_eq!(told, "fleet.yaml:4:3: metadata.name: is missing: give the object a name");
+    assert_eq!(
+        told,
+        "fleet.yaml:4:3: metadata.name: is missing: give the object a name"
+    );
 }
 
 #[test]
@@ -143,7 +202,8 @@ fn a_duplicate_key_is_told_and_holds_the_object() {
 
 #[test]
 fn other_kinds_are_noted_and_left_alone() {
-    let manifests = read_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {on: 1, on: 2}\n");
+    let manifests =
+        read_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {on: 1, on: 2}\n");
     assert_eq!(manifests.all_problems().count(), 0);
     assert_eq!(manifests.notes.len(), 1);
     assert!(manifests.objects.is_empty());
@@ -152,11 +212,19 @@ fn other_kinds_are_noted_and_left_alone() {
 #[test]
 fn one_bad_document_does_not_stop_the_others() {
     let good = config("\"1\"");
-    let text = format!("---\n{good}---\nkind: [\n---\n# nothing\n---\n{}", good.replace("base", "other"));
+    let text = format!(
+        "---\n{good}---\nkind: [\n---\n# nothing\n---\n{}",
+        good.replace("base", "other")
+    );
     let manifests = read_text(&text);
     assert_eq!(manifests.objects.len(), 2);
     assert_eq!(manifests.problems.len(), 1);
-    assert!(manifests.objects.iter().all(|object| object.problems.is_empty()));
+    assert!(
+        manifests
+            .objects
+            .iter()
+            .all(|object| object.problems.is_empty())
+    );
 }
 
 #[test]
@@ -183,22 +251,39 @@ fn windows_files_are_read() {
 
 #[test]
 fn what_is_not_utf_8_is_named_by_its_place() {
-    let manifests = read(&Arc::from(Path::new("a.yaml")), b"a: b\nc: \xffd\n", "default");
-    assert!(manifests.problems[0].to_string().starts_with("a.yaml:2:4: not text"), "{}", manifests.problems[0]);
+    let manifests = read(
+        &Arc::from(Path::new("a.yaml")),
+        b"a: b\nc: \xffd\n",
+        "default",
+    );
+    assert!(
+        manifests.problems[0]
+            .to_string()
+            .starts_with("a.yaml:2:4: not text"),
+        "{}",
+        manifests.problems[0]
+    );
     let manifests = read(&Arc::from(Path::new("a.yaml")), b"\xff\xfea\0", "default");
     assert!(manifests.problems[0].to_string().contains("UTF-16"));
 }
 
 #[test]
 fn ten_megabytes_are_refused() {
-    let manifests = read(&Arc::from(Path::new("a.yaml")), &vec![b'#'; 10_000_000], "default");
+    let manifests = read(
+        &Arc::from(Path::new("a.yaml")),
+        &vec![b'#'; 10_000_000],
+        "default",
+    );
     assert!(manifests.problems[0].to_string().contains("split it"));
 }
 
 #[test]
 fn a_tab_is_told() {
     let told = problem(&config("\"1\"").replace("    value", "\tvalue"));
-    assert!(told.starts_with("fleet.yaml:9:1: the line is indented with a tab"), "{told}");
+    assert!(
+        told.starts_with("fleet.yaml:9:1: the line is indented with a tab"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -206,21 +291,34 @@ fn secrets_are_read_from_both_fields_and_never_told() {
     let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: north}\n\
                 data: {a: aGVsbG8=, b: aGVsbG8=}\nstringData: {b: world}\n";
     let manifests = read_text(text);
-    let Some(Body::Secret(data)) = &manifests.objects[0].body else { panic!("no secret") };
+    let Some(Body::Secret(data)) = &manifests.objects[0].body else {
+        panic!("no secret")
+    };
     assert_eq!(data["a"].expose_secret(), b"hello");
     assert_eq!(data["b"].expose_secret(), b"world");
     assert!(!format!("{manifests:?}").contains("world"));
-    let told = problem("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: 12345678}\n");
-    assert!(told.starts_with("fleet.yaml:4:24: stringData.password: must be a string"), "{told}");
+    let told = problem(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: 12345678}\n",
+    );
+    assert!(
+        told.starts_with("fleet.yaml:4:24: stringData.password: must be a string"),
+        "{told}"
+    );
     assert!(!told.contains("12345678"));
-    let told = problem("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {password: hunter2!}\n");
-    assert!(told.contains("not base64") && !told.contains("hunter2"), "{told}");
+    let told =
+        problem("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {password: hunter2!}\n");
+    assert!(
+        told.contains("not base64") && !told.contains("hunter2"),
+        "{told}"
+    );
 }
 
 #[test]
 fn what_can_be_saved_of_a_bad_config_keeps_its_keys() {
     let manifests = read_text(&config("on"));
-    let Some(Body::Config(config)) = &manifests.objects[0].body else { panic!("nothing saved") };
+    let Some(Body::Config(config)) = &manifests.objects[0].body else {
+        panic!("nothing saved")
+    };
     assert_eq!(config.spec.settings[0].key, "HeartbeatInterval");
     assert_eq!(config.spec.settings[0].value.as_deref(), Some("on"));
 }

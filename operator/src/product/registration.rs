@@ -13,7 +13,11 @@ use crate::objects::{Authentication, ChargeStation, ChargeStationSpec, check};
 use crate::stores::Claim;
 
 /// Makes objects for the identities that come in.
-pub(super) async fn run(register: Register, context: Arc<Context>, mut identities: mpsc::Receiver<Identity>) {
+pub(super) async fn run(
+    register: Register,
+    context: Arc<Context>,
+    mut identities: mpsc::Receiver<Identity>,
+) {
     while let Some(identity) = identities.recv().await {
         if context.stores.claim(identity.as_str()) != Claim::Nobody {
             continue;
@@ -37,7 +41,9 @@ pub(super) async fn run(register: Register, context: Arc<Context>, mut identitie
             continue;
         }
         match context.publisher.create(&station).await {
-            Ok(()) => tracing::info!(%identity, name = %station.name_any(), "registered a station that nobody declared"),
+            Ok(()) => {
+                tracing::info!(%identity, name = %station.name_any(), "registered a station that nobody declared")
+            }
             Err(error) => {
                 tracing::warn!(%identity, error = &error as &dyn std::error::Error, "failed to register a station");
             }
@@ -50,13 +56,18 @@ fn station(namespace: &str, identity: &str) -> ChargeStation {
     let spec = ChargeStationSpec {
         identity: identity.to_owned(),
         role: stationkeeper_core::station::Role::default(),
-        authentication: Some(Authentication { none: true, ..Authentication::default() }),
+        authentication: Some(Authentication {
+            none: true,
+            ..Authentication::default()
+        }),
         hardware: None,
         suspend: false,
     };
     let mut station = ChargeStation::new(&name(identity), spec);
     station.metadata.namespace = Some(namespace.to_owned());
-    station.annotations_mut().insert(REGISTERED.to_owned(), "true".to_owned());
+    station
+        .annotations_mut()
+        .insert(REGISTERED.to_owned(), "true".to_owned());
     station
 }
 
@@ -64,13 +75,27 @@ fn station(namespace: &str, identity: &str) -> ChargeStation {
 fn name(identity: &str) -> String {
     let slug: String = identity
         .chars()
-        .map(|character| if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '-' })
+        .map(|character| {
+            if character.is_ascii_alphanumeric() {
+                character.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
         .take(40)
         .collect();
     // FNV-1a: stable across versions, which a name has to be.
-    let hash = identity.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = identity
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
     let slug = slug.trim_matches('-');
-    if slug.is_empty() { format!("station-{hash:016x}") } else { format!("{slug}-{hash:016x}") }
+    if slug.is_empty() {
+        format!("station-{hash:016x}")
+    } else {
+        format!("{slug}-{hash:016x}")
+    }
 }
 
 #[cfg(test)]

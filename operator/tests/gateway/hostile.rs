@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::SinkExt;
 use serde_json::json;
+use stationkeeper::connector::CallResult;
 use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::Message;
 

@@ -25,7 +25,11 @@ use super::{Measured, Options, gateway, rounded};
 const LOOK: Duration = Duration::from_millis(20);
 
 /// How long nothing must have been written until what converging causes counts as over.
-const QUIET: Duration = Duration::from_millis(1500);
+const QUIET: Duration = CONFIG_STATUS_EVERY.saturating_add(Duration::from_millis(500));
+
+/// How often the status of a config is summed up at most. Shorter than the product has it, so that the end need not be
+/// waited for that long.
+const CONFIG_STATUS_EVERY: Duration = Duration::from_secs(2);
 
 /// Keys that a first read asks for besides the managed ones: how many keys the station takes at once.
 const LEARNT: usize = 1;
@@ -219,7 +223,7 @@ fn settings(
         },
         gateway: gateway::settings(options, folder)?,
         controller: Settings {
-            config_status_every: Duration::from_millis(500),
+            config_status_every: CONFIG_STATUS_EVERY,
             ..Settings::default()
         },
         admin: Some(([127, 0, 0, 1], 0).into()),

@@ -52,9 +52,7 @@ pub fn check(extent: Extent) -> Result<(), Failure> {
     match extent {
         Extent::All => {
             step("set-up", setup)?;
-            step("build", || {
-                run(cargo(["test", "--workspace", "--no-run"]))
-            })?;
+            step("build", || run(cargo(["test", "--workspace", "--no-run"])))?;
             step("test", test)?;
             step("fuzz", fuzz)?;
             step("documentation", document)?;
@@ -76,7 +74,10 @@ pub fn check(extent: Extent) -> Result<(), Failure> {
 /// would compile most of the tree twice.
 fn test() -> Result<(), Failure> {
     let mut command = cargo(["test", "--workspace"]);
-    command.env("STATIONKEEPER_PROGRAM", target_folder().join("debug/stationkeeper"));
+    command.env(
+        "STATIONKEEPER_PROGRAM",
+        target_folder().join("debug/stationkeeper"),
+    );
     run(command)
 }
 

@@ -35,9 +35,18 @@ pub fn fuzz() -> Result<(), Failure> {
     let manifest = workspace().join("tests/fuzz/Cargo.toml");
     let mut build = cargo(["build", "--quiet", "--locked", "--bins"]);
     // With a target named, the flags are for it alone, and build scripts and macros stay as they are.
-    build.arg("--target").arg(&host).arg("--manifest-path").arg(manifest);
-    build.arg("--target-dir").arg(&folder).env("RUSTFLAGS", COVERAGE.join(" "));
-    let built = build.status().map_err(|error| format!("failed to start cargo: {error}"))?;
+    build
+        .arg("--target")
+        .arg(&host)
+        .arg("--manifest-path")
+        .arg(manifest);
+    build
+        .arg("--target-dir")
+        .arg(&folder)
+        .env("RUSTFLAGS", COVERAGE.join(" "));
+    let built = build
+        .status()
+        .map_err(|error| format!("failed to start cargo: {error}"))?;
     if !built.success() {
         return Err(format!(
             "the fuzz targets cannot be built ({built}); libFuzzer is C++ and needs a compiler for it (g++ or clang++)"
@@ -52,12 +61,18 @@ pub fn fuzz() -> Result<(), Failure> {
 fn run(name: &str, program: &Path, folder: &Path) -> Result<(), Failure> {
     let (learnt, found) = (folder.join("corpus").join(name), folder.join("found"));
     for needed in [&learnt, &found] {
-        std::fs::create_dir_all(needed).map_err(|error| format!("failed to make {}: {error}", needed.display()))?;
+        std::fs::create_dir_all(needed)
+            .map_err(|error| format!("failed to make {}: {error}", needed.display()))?;
     }
     let output = Command::new(program)
         .arg(format!("-max_total_time={SECONDS}"))
         .arg(format!("-max_len={LONGEST}"))
-        .args(["-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=1"])
+        .args([
+            "-timeout=10",
+            "-rss_limit_mb=2048",
+            "-print_final_stats=1",
+            "-verbosity=1",
+        ])
         .arg(format!("-artifact_prefix={}/{name}-", found.display()))
         .arg(&learnt)
         .arg(workspace().join("tests/fuzz/seeds").join(name))
@@ -74,11 +89,20 @@ fn run(name: &str, program: &Path, folder: &Path) -> Result<(), Failure> {
             last.join("\n")
         ));
     }
-    let runs = said.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
-    let covered = said.lines().rev().find_map(|line| line.split("cov: ").nth(1)?.split(' ').next());
+    let runs = said
+        .lines()
+        .find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+    let covered = said
+        .lines()
+        .rev()
+        .find_map(|line| line.split("cov: ").nth(1)?.split(' ').next());
     // Without edges it would have fed random bytes to a wall.
-    let covered = covered.ok_or_else(|| format!("the fuzz target {name} counted no coverage:\n{said}"))?;
-    println!("    {name}: {} inputs, {covered} edges", runs.unwrap_or("?").trim());
+    let covered =
+        covered.ok_or_else(|| format!("the fuzz target {name} counted no coverage:\n{said}"))?;
+    println!(
+        "    {name}: {} inputs, {covered} edges",
+        runs.unwrap_or("?").trim()
+    );
     Ok(())
 }
 
@@ -92,5 +116,6 @@ fn host() -> Result<String, Failure> {
         .map_err(|error| format!("failed to ask rustc for the platform: {error}"))?;
     let said = String::from_utf8_lossy(&output.stdout);
     let host = said.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).ok_or_else(|| "rustc -vV names no host".to_owned())
+    host.map(str::to_owned)
+        .ok_or_else(|| "rustc -vV names no host".to_owned())
 }

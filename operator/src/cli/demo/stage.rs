@@ -7,22 +7,34 @@ use std::time::Duration;
 use anyhow::Context as _;
 use stationkeeper_core::state::{Reason, State};
 use stationkeeper_simulator::{
-    Access, Fault, Fleet, KeyDefinition, Kind, Pace, Password, Station, StationProfile, StationSettings,
+    Access, Fault, Fleet, KeyDefinition, Kind, Pace, Password, Station, StationProfile,
+    StationSettings,
 };
 
 use super::Awaited::{self, Is, Stale, Was};
 
 /// The manifests, so that the demo runs wherever the binary is.
 const MANIFESTS: [(&str, &str); 3] = [
-    ("configs.yaml", include_str!("../../../../examples/demo/configs.yaml")),
-    ("secrets.yaml", include_str!("../../../../examples/demo/secrets.yaml")),
-    ("stations.yaml", include_str!("../../../../examples/demo/stations.yaml")),
+    (
+        "configs.yaml",
+        include_str!("../../../../examples/demo/configs.yaml"),
+    ),
+    (
+        "secrets.yaml",
+        include_str!("../../../../examples/demo/secrets.yaml"),
+    ),
+    (
+        "stations.yaml",
+        include_str!("../../../../examples/demo/stations.yaml"),
+    ),
 ];
 
 /// Writes the manifests into a folder, as a checkout of a GitOps repository would have them.
 pub(super) fn write_manifests(folder: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
-    MANIFESTS.iter().try_for_each(|(name, text)| std::fs::write(folder.join(name), text))
+    MANIFESTS
+        .iter()
+        .try_for_each(|(name, text)| std::fs::write(folder.join(name), text))
 }
 
 /// One station of the cast.
@@ -51,8 +63,20 @@ fn as_delivered(profile: StationProfile) -> StationProfile {
 /// | workshop-1 | shows no password, as it should |
 /// | workshop-2 | will be unplugged |
 const CAST: [Role; 10] = [
-    Role { identity: "DEMO-HARBOUR-1", password: None, kind: "standard", faults: &[], changes: as_delivered },
-    Role { identity: "DEMO-HARBOUR-2", password: None, kind: "standard", faults: &["number-formats"], changes: as_delivered },
+    Role {
+        identity: "DEMO-HARBOUR-1",
+        password: None,
+        kind: "standard",
+        faults: &[],
+        changes: as_delivered,
+    },
+    Role {
+        identity: "DEMO-HARBOUR-2",
+        password: None,
+        kind: "standard",
+        faults: &["number-formats"],
+        changes: as_delivered,
+    },
     Role {
         identity: "DEMO-HARBOUR-3",
         password: None,
@@ -64,7 +88,10 @@ const CAST: [Role; 10] = [
         identity: "DEMO-DEPOT-1",
         password: None,
         kind: "standard",
-        faults: &["needs-reset:ClockAlignedDataInterval", "shows-old-value-before-reset"],
+        faults: &[
+            "needs-reset:ClockAlignedDataInterval",
+            "shows-old-value-before-reset",
+        ],
         changes: as_delivered,
     },
     Role {
@@ -75,7 +102,9 @@ const CAST: [Role; 10] = [
         changes: |profile| {
             let mut connectors = key("NumberOfConnectors", "1");
             connectors.access = Access::ReadOnly;
-            profile.without_key("WebSocketPingInterval").with_key(connectors)
+            profile
+                .without_key("WebSocketPingInterval")
+                .with_key(connectors)
         },
     },
     Role {
@@ -149,8 +178,12 @@ pub(super) fn fleet(url: &str, seed: u64) -> anyhow::Result<Fleet> {
         let mut settings = StationSettings::new(url, role.identity);
         settings.password = role.password.map(password).transpose()?;
         settings.profile = Arc::new((role.changes)(profile.as_ref().clone()));
-        settings.faults =
-            role.faults.iter().map(|fault| fault.parse::<Fault>()).collect::<Result<_, _>>().context("a fault of the cast")?;
+        settings.faults = role
+            .faults
+            .iter()
+            .map(|fault| fault.parse::<Fault>())
+            .collect::<Result<_, _>>()
+            .context("a fault of the cast")?;
         settings.seed = seed;
         settings.pace = PACE;
         settings.start_after = Duration::from_millis(150) * u32::try_from(place).unwrap_or(0);
@@ -161,8 +194,10 @@ pub(super) fn fleet(url: &str, seed: u64) -> anyhow::Result<Fleet> {
 
 /// The bytes that a station sends for a password of hexadecimal digits.
 fn password(digits: &str) -> anyhow::Result<Password> {
-    let bytes: Result<Vec<u8>, _> =
-        (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16)).collect();
+    let bytes: Result<Vec<u8>, _> = (0..digits.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16))
+        .collect();
     Ok(Password::new(bytes.context("a password of the cast")?))
 }
 
@@ -182,21 +217,56 @@ pub(super) fn scenes() -> Vec<Scene> {
             awaits: vec![
                 Is("harbour-1", "MeterValueSampleInterval", State::InSync, None),
                 Is("harbour-1", "MeterValuesSampledData", State::InSync, None),
-                Is("harbour-1", "DisplayBrightnessAtNight", State::NeedsConsent, None),
-                Is("depot-1", "ClockAlignedDataInterval", State::ResetPending, None),
-                Is("amina-2", "ConnectionTimeOut", State::Drifted, Some(Reason::AcceptedNotApplied)),
-                Is("depot-2", "NumberOfConnectors", State::ReadOnlyMismatch, None),
-                Is("depot-2", "WebSocketPingInterval", State::NotSupported, None),
+                Is(
+                    "harbour-1",
+                    "DisplayBrightnessAtNight",
+                    State::NeedsConsent,
+                    None,
+                ),
+                Is(
+                    "depot-1",
+                    "ClockAlignedDataInterval",
+                    State::ResetPending,
+                    None,
+                ),
+                Is(
+                    "amina-2",
+                    "ConnectionTimeOut",
+                    State::Drifted,
+                    Some(Reason::AcceptedNotApplied),
+                ),
+                Is(
+                    "depot-2",
+                    "NumberOfConnectors",
+                    State::ReadOnlyMismatch,
+                    None,
+                ),
+                Is(
+                    "depot-2",
+                    "WebSocketPingInterval",
+                    State::NotSupported,
+                    None,
+                ),
                 Is("depot-3", "MeterValueSampleInterval", State::Rejected, None),
                 Is("workshop-1", "WLANPassword", State::Unverifiable, None),
                 Is("workshop-2", "HeartbeatInterval", State::InSync, None),
-                Is("amina-1", "NetworkProfileConnectionTimeoutSec", State::InSync, None),
+                Is(
+                    "amina-1",
+                    "NetworkProfileConnectionTimeoutSec",
+                    State::InSync,
+                    None,
+                ),
             ],
         },
         Scene {
             title: "Another writer fights over a key of harbour-3: noticed, named, and left alone",
             happens: |_| {},
-            awaits: vec![Is("harbour-3", "MeterValueSampleInterval", State::Contested, None)],
+            awaits: vec![Is(
+                "harbour-3",
+                "MeterValueSampleInterval",
+                State::Contested,
+                None,
+            )],
         },
         Scene {
             title: "Somebody changes a key of harbour-2 on site: found and mended",
@@ -206,7 +276,12 @@ pub(super) fn scenes() -> Vec<Scene> {
                 }
             },
             awaits: vec![
-                Was("harbour-2", "MeterValueSampleInterval", State::Drifted, Some(Reason::ChangedOutside)),
+                Was(
+                    "harbour-2",
+                    "MeterValueSampleInterval",
+                    State::Drifted,
+                    Some(Reason::ChangedOutside),
+                ),
                 Is("harbour-2", "MeterValueSampleInterval", State::InSync, None),
             ],
         },
@@ -217,7 +292,12 @@ pub(super) fn scenes() -> Vec<Scene> {
                     station.power_cycle();
                 }
             },
-            awaits: vec![Is("depot-1", "ClockAlignedDataInterval", State::InSync, None)],
+            awaits: vec![Is(
+                "depot-1",
+                "ClockAlignedDataInterval",
+                State::InSync,
+                None,
+            )],
         },
         Scene {
             title: "workshop-2 is unplugged: its keys are stale, and that is no drift",

@@ -10,20 +10,38 @@ use crate::document::{Document, StationDocument, Transition};
 /// Is a transition worth a line? The first look at a key that has nothing to do is not.
 pub(super) fn is_news(transition: &Transition) -> bool {
     let first_look = matches!(transition.from, None | Some(State::Unknown));
-    !(first_look && matches!(transition.to, Some(State::InSync | State::Unknown | State::Pending) | None))
+    !(first_look
+        && matches!(
+            transition.to,
+            Some(State::InSync | State::Unknown | State::Pending) | None
+        ))
 }
 
 /// One transition.
 pub(super) fn line(transition: &Transition, message: &str, colour: bool) -> String {
-    let to = transition.to.map_or_else(|| "no longer managed".to_owned(), |state| paint(state, &format!("{state:?}"), colour));
-    format!("{:<11} {:<35} {to}: {message}", transition.station, transition.key.as_str())
+    let to = transition.to.map_or_else(
+        || "no longer managed".to_owned(),
+        |state| paint(state, &format!("{state:?}"), colour),
+    );
+    format!(
+        "{:<11} {:<35} {to}: {message}",
+        transition.station,
+        transition.key.as_str()
+    )
 }
 
 /// The table of stations: keys in sync, and the worst that is not.
 pub(super) fn stations(document: &Document, colour: bool) -> String {
-    let mut text = format!("{:<12} {:<14} {:<10} {:>7}  {}\n", "STATION", "VENDOR", "CONNECTED", "IN SYNC", "NOT IN SYNC");
+    let mut text = format!(
+        "{:<12} {:<14} {:<10} {:>7}  {}\n",
+        "STATION", "VENDOR", "CONNECTED", "IN SYNC", "NOT IN SYNC"
+    );
     for station in &document.stations {
-        let in_sync = station.keys.iter().filter(|key| key.state == State::InSync).count();
+        let in_sync = station
+            .keys
+            .iter()
+            .filter(|key| key.state == State::InSync)
+            .count();
         let _ = writeln!(
             text,
             "{:<12} {:<14} {:<10} {:>7}  {}",
@@ -43,7 +61,13 @@ fn deviations(station: &StationDocument, colour: bool) -> String {
         .keys
         .iter()
         .filter(|key| key.state != State::InSync)
-        .map(|key| format!("{} {}", key.key, paint(key.state, &format!("{:?}", key.state), colour)))
+        .map(|key| {
+            format!(
+                "{} {}",
+                key.key,
+                paint(key.state, &format!("{:?}", key.state), colour)
+            )
+        })
         .collect();
     let more = told.len().saturating_sub(3);
     told.truncate(3);
@@ -65,7 +89,11 @@ pub(super) fn summary(document: &Document, missed: &[String], colour: bool) -> S
     let keys: usize = counts.values().sum();
     let mut text = String::from("\n== How it stands\n");
     text.push_str(&stations(document, colour));
-    let _ = write!(text, "\n\n{} stations, {keys} managed keys:", document.stations.len());
+    let _ = write!(
+        text,
+        "\n\n{} stations, {keys} managed keys:",
+        document.stations.len()
+    );
     for (state, count) in &counts {
         let _ = write!(text, " {count} {state:?},");
     }
@@ -109,7 +137,11 @@ fn paint(state: State, text: &str, colour: bool) -> String {
     }
     let code = match state {
         State::InSync | State::Unverifiable => 32,
-        State::Pending | State::ResetPending | State::Unknown | State::Unreported | State::NotApplicable => 33,
+        State::Pending
+        | State::ResetPending
+        | State::Unknown
+        | State::Unreported
+        | State::NotApplicable => 33,
         State::Invalid
         | State::Conflict
         | State::NeedsConsent
