@@ -1,0 +1,128 @@
+//! What the product tells besides status: the admin port, the document, the verdicts of each pass.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use kube::runtime::reflector::ObjectRef;
+use prometheus_client::registry::Registry;
+
+use super::{Parts, SourceKind};
+use crate::admin::Admin;
+use crate::controller::{Context, VerdictSink};
+use crate::document::{ConfigDocument, Document, StationDocument};
+use crate::folder::StateDir;
+use crate::metrics::Metrics;
+use crate::objects::ChargeStation;
+
+pub(super) fn admin_of(
+    registry: Registry,
+    status_anywhere: bool,
+    led: &Arc<OnceLock<Arc<Context>>>,
+    synced: &Arc<AtomicBool>,
+    metrics: &Arc<Metrics>,
+) -> Admin {
+    let (document_of, gauges_of) = (Arc::clone(led), Arc::clone(led));
+    let (synced, metrics) = (Arc::clone(synced), Arc::clone(metrics));
+    Admin {
+        registry: Mutex::new(registry),
+        not_ready: Box::new(move || {
+            (!synced.load(Ordering::Acquire))
+                .then(|| "the local stores are not filled yet".to_owned())
+        }),
+        document: Box::new(move || {
+            serde_json::to_string(&document(document_of.get().map(AsRef::as_ref)))
+        }),
+        refresh: Box::new(move || {
+            if let Some(context) = gauges_of.get() {
+                metrics.keys_by_state(keys_by_state(context));
+            }
+        }),
+        status_anywhere,
+    }
+}
+
+pub(super) fn keys_by_state(
+    context: &Context,
+) -> std::collections::BTreeMap<stationkeeper_core::state::State, i64> {
+    // States that no key is in any more must be told as 0.
+    let mut counts: std::collections::BTreeMap<_, i64> = stationkeeper_core::state::State::ALL
+        .iter()
+        .map(|state| (*state, 0))
+        .collect();
+    for station in context.stores.stations.state() {
+        let told = context
+            .lives
+            .peek(&ObjectRef::from_obj(station.as_ref()))
+            .and_then(|cell| cell.told());
+        for verdict in told.iter().flat_map(|told| told.verdicts.iter()) {
+            *counts.entry(verdict.state).or_default() += 1;
+        }
+    }
+    counts
+}
+
+/// The document of section 11 of the design; empty until this process leads.
+pub(super) fn document(context: Option<&Context>) -> Document {
+    let Some(context) = context else {
+        return Document::new(Vec::new(), Vec::new());
+    };
+    let objects = context.stores.stations.state();
+    let stations = objects.iter().map(|station| {
+        let told = context
+            .lives
+            .peek(&ObjectRef::from_obj(station.as_ref()))
+            .and_then(|cell| cell.told())
+            .unwrap_or_default();
+        StationDocument::new(station, &told.verdicts, told.connected, told.stale)
+    });
+    let configs = context.stores.configs.state();
+    Document::new(
+        stations.collect(),
+        configs
+            .iter()
+            .map(|config| ConfigDocument::new(config))
+            .collect(),
+    )
+}
+
+/// The state directory keeps every station's verdicts for `status`; whoever started the product may want them too.
+pub(super) fn sinks(parts: &Parts) -> Option<Arc<dyn VerdictSink>> {
+    let state = match &parts.source.kind {
+        SourceKind::Folder { state, .. } => Some(Arc::clone(state)),
+        SourceKind::Cluster { .. } => None,
+    };
+    match (state, parts.sink.clone()) {
+        (None, sink) => sink,
+        (Some(state), sink) => Some(Arc::new(ToStateDir { state, sink })),
+    }
+}
+
+pub(super) struct ToStateDir {
+    state: Arc<StateDir>,
+    sink: Option<Arc<dyn VerdictSink>>,
+}
+
+impl VerdictSink for ToStateDir {
+    fn told(
+        &self,
+        station: &ChargeStation,
+        before: &[stationkeeper_core::plan::KeyVerdict],
+        after: &[stationkeeper_core::plan::KeyVerdict],
+        connected: bool,
+        stale: bool,
+    ) {
+        // A copy for readers: the truth stands in the status files, whose failure stops writes to stations.
+        if let Err(error) = self
+            .state
+            .write_verdicts(&StationDocument::new(station, after, connected, stale))
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "failed to write the verdicts of a station"
+            );
+        }
+        if let Some(sink) = &self.sink {
+            sink.told(station, before, after, connected, stale);
+        }
+    }
+}
