@@ -294,7 +294,8 @@ impl Told {
         }
         if self.live {
             let text = table::stations(&running.document(), true);
-            print(&text);
+            // Rows that are wider than the terminal are cut, not wrapped: as many lines are wiped as were drawn.
+            print_raw(&format!("\x1b[?7l{text}\n\x1b[?7h"));
             self.drawn = text.lines().count();
         }
     }

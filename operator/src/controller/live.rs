@@ -32,6 +32,8 @@ pub struct Live {
     pub piece: Option<usize>,
     /// The station's own spelling of keys, where it is not the catalogue's.
     pub spellings: BTreeMap<Key, Key>,
+    /// The connection on which it was asked for its connectors' states.
+    pub activity_asked: Option<u64>,
     /// The connection on which it was reported.
     pub observed_session: Option<u64>,
     /// When all managed keys were last read.

@@ -20,11 +20,13 @@ use stationkeeper_core::outcome;
 use stationkeeper_core::plan::{self, Change, KeyVerdict, Plan, Why};
 use stationkeeper_core::recall;
 use stationkeeper_core::resolve::resolve;
-use stationkeeper_core::state::State;
+use stationkeeper_core::state::{Reason, State};
 use stationkeeper_core::station::{Activity, Brake, Link, Policy, StationFacts, Suspended};
 use stationkeeper_core::status::{self, station_status};
 use stationkeeper_core::validate::{Desired, validate};
 use stationkeeper_core::words::{ConfigRef, Device, Key};
+
+use stationkeeper_ocpp::request::{Trigger, trigger_message};
 
 use super::context::Context;
 use super::gather::{PAUSED, gather};
@@ -195,6 +197,8 @@ async fn pass(
             break;
         }
     }
+
+    ask_for_activity(context, station, live, &planned, &facts, session).await;
 
     // What is to be done: recorded before the first frame leaves. (Network: the publisher, then the station.)
     let mut again = None;
@@ -580,6 +584,41 @@ fn policy(context: &Context, station: &ChargeStation, live: &Live) -> Policy {
         resumed: station.annotations().get(RESUME).cloned(),
         resync_due: live.read_at.map(|at| at + resync_period(context, station)),
         ..Policy::default()
+    }
+}
+
+/// Asks a station for its connectors' states, once per connection, if a key waits for it to be idle and nobody knows
+/// whether it is: after a restart of ours unknown is busy until the station tells. It may know no TriggerMessage; then
+/// its next StatusNotification tells. (Network: the station.)
+async fn ask_for_activity(
+    context: &Context,
+    station: &ChargeStation,
+    live: &mut Live,
+    planned: &Plan,
+    facts: &StationFacts,
+    session: Option<u64>,
+) {
+    let waits = planned
+        .keys
+        .iter()
+        .any(|verdict| verdict.reason == Reason::Busy);
+    if !waits
+        || facts.activity != Activity::Unknown
+        || facts.link != Link::Ready
+        || live.activity_asked == session
+    {
+        return;
+    }
+    live.activity_asked = session;
+    let identity = Identity::new(&station.spec.identity);
+    let payload = trigger_message(Trigger::StatusNotification, None);
+    let guard = |act| still_allowed(context, station, act);
+    if let Err(stop) = context
+        .wire
+        .call(&identity, "TriggerMessage", payload, Act::Read, &guard)
+        .await
+    {
+        tracing::debug!(station = %station.name_any(), why = %stop, "the station was not asked for its connectors");
     }
 }
 

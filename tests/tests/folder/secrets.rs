@@ -142,6 +142,20 @@ async fn a_secret_is_written_once_and_again_only_when_it_changes() -> Result<()>
         Ok(())
     })
     .await?;
+
+    // The new process does not know whether a driver is using the station; it asks, and then writes.
+    site.write("wifi.yaml", &secret("wifi", WIFI))?;
+    eventually(seconds(90), async || {
+        let writes = written(&live, "WLANPassword");
+        ensure!(
+            writes == [WIFI, NEW_WIFI, WIFI],
+            "{} writes; {}",
+            writes.len(),
+            operator.key("CP1", "WLANPassword").await?
+        );
+        Ok(())
+    })
+    .await?;
     well_treated(&live)
 }
 
