@@ -139,6 +139,10 @@ pub trait Connector: Send + Sync + 'static {
     /// Closes the station's connection, if there is one: its object is gone or refused, or its credentials changed.
     fn disconnect(&self, identity: &Identity);
 
+    /// Forgets a station whose object is gone, and closes its connection: what it was, its registration, and the password
+    /// that was last seen working. An object of the same identity that is made later starts from nothing.
+    fn forget(&self, identity: &Identity);
+
     /// The events of a station since they were last taken, in order. The controllers take them when `wake` names the
     /// station; an event is given once.
     fn take_events(&self, identity: &Identity) -> Vec<StationEvent>;

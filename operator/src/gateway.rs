@@ -362,6 +362,18 @@ impl Connector for Gateway {
         }
     }
 
+    fn forget(&self, identity: &Identity) {
+        let forgotten = self
+            .shared
+            .stations
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(identity);
+        if let Some(station) = forgotten {
+            station.ask_to_close(station::Closing::Refused);
+        }
+    }
+
     fn take_events(&self, identity: &Identity) -> Vec<StationEvent> {
         self.shared
             .station(identity)

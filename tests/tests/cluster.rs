@@ -560,3 +560,56 @@ async fn the_brake_in_a_config_map_stops_writes_at_once_and_lets_them_go_on() ->
         .await?;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_station_is_let_go_and_its_old_password_opens_nothing() -> Result<()> {
+    let cluster = Cluster::on(ApiServer::shared().await?, "revoke").await?;
+    let operator = cluster.operator().await?;
+    let guarded = |password: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Secret, metadata: {{name: cp-door}}, stringData: {{password: {password}}}}}\n---\n\
+             {{apiVersion: stationkeeper.dev/v1alpha1, kind: ChargeStation, metadata: {{name: cp-door}}, \
+             spec: {{identity: CP-DOOR, authentication: {{secretRef: {{name: cp-door}}, encoding: Text}}}}}}\n"
+        )
+    };
+    cluster.apply(&guarded("first-password-1")).await?;
+    let mut settings = StationSettings::new(format!("ws://{}/ocpp", operator.gateway()), "CP-DOOR");
+    settings.pace = Pace::QUICK;
+    settings.password = Some(stationkeeper_simulator::Password::new("first-password-1"));
+    let live = Station::start(settings);
+    ensure!(
+        live.wait_until(LIMIT, |stats| stats.connected).await,
+        "{:?}",
+        live.stats()
+    );
+    cluster
+        .kubectl(&["delete", "chst/cp-door", "secret/cp-door"])
+        .await?;
+    ensure!(
+        live.wait_until(LIMIT, |stats| !stats.connected && stats.refused > 0)
+            .await,
+        "{:?}",
+        live.stats()
+    );
+    cluster.apply(&guarded("second-password-2")).await?;
+    let mut settings = StationSettings::new(format!("ws://{}/ocpp", operator.gateway()), "CP-DOOR");
+    settings.pace = Pace::QUICK;
+    settings.password = Some(stationkeeper_simulator::Password::new("second-password-2"));
+    let renewed = Station::start(settings);
+    ensure!(
+        renewed.wait_until(LIMIT, |stats| stats.connected).await,
+        "{:?}",
+        renewed.stats()
+    );
+    let refused = live.with_stats(|stats| stats.refused);
+    ensure!(
+        live.wait_until(LIMIT, |stats| stats.refused > refused)
+            .await
+            && !live.stats().connected,
+        "{:?}",
+        live.stats()
+    );
+    let told = live.stats().last_refusal.unwrap_or_default();
+    ensure!(told.contains("401"), "{told}");
+    Ok(())
+}

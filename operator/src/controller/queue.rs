@@ -136,7 +136,13 @@ fn from_changes(
                     .iter()
                     .map(|station| ObjectRef::from_obj(station.as_ref()))
                     .collect(),
-                Changed::Station(station) => with_rivals(&context, station, &mut known),
+                Changed::Station(station) => {
+                    if !known.contains_key(&station) {
+                        // A new object, perhaps made anew with another password: what was read for the former one is old.
+                        read_secrets_again(&context, &station).await;
+                    }
+                    with_rivals(&context, station, &mut known)
+                }
             };
             for station in stations {
                 prefetch(&context, &station).await;
@@ -206,7 +212,7 @@ fn with_rivals(
             {
                 context
                     .connector
-                    .disconnect(&crate::connector::Identity::new(former));
+                    .forget(&crate::connector::Identity::new(former));
             }
             former
         }
@@ -231,6 +237,16 @@ fn with_rivals(
         }
     }
     all
+}
+
+/// Reads the Secrets of a station's handshake again, whatever is held.
+async fn read_secrets_again(context: &Context, station: &ObjectRef<ChargeStation>) {
+    let Some(station) = context.stores.stations.get(station) else {
+        return;
+    };
+    for (namespace, name) in secrets_of(&station) {
+        context.secrets.refresh(&namespace, &name).await;
+    }
 }
 
 /// Reads the Secrets that the station's handshake will need, if they were never read.

@@ -355,6 +355,10 @@ fn load(context: &Context, station: &ChargeStation, identity: &Identity, live: &
     if live.uid == uid {
         return;
     }
+    if !live.uid.is_empty() {
+        // Whoever made the object anew, perhaps to change the password, wants nothing of the former one.
+        context.connector.forget(identity);
+    }
     let former = station.status.clone().unwrap_or_default();
     // A recreated object (another uid) starts from nothing: a full read comes before any write.
     *live = Live {

@@ -104,6 +104,8 @@ impl Connector for Scripted {
 
     fn remember(&self, _: &Identity, _: &Device, _: Option<&str>, _: Option<&str>) {}
 
+    fn forget(&self, _: &Identity) {}
+
     fn announce_connectors(&self, _: &Identity, _: u32) {}
 
     fn disconnect(&self, _: &Identity) {}
