@@ -12,7 +12,7 @@ mod removal;
 mod station;
 
 pub use config::summarise_configs;
-pub use context::{Context, Settings, VerdictSink};
+pub use context::{Context, Moment, Settings, VerdictSink};
 pub use gather::{Configs, PAUSED, REGISTERED, Unreadable};
 pub use live::{Live, Lives, Told};
 pub use queue::run_stations;

@@ -92,10 +92,17 @@ impl SecretCache {
     }
 
     /// Reads the Secret again whatever is held.
-    pub async fn refresh(&self, namespace: &str, name: &str) {
-        if let Ok(data) = self.source.get(namespace, name).await {
-            self.keep((namespace.to_owned(), name.to_owned()), data.map(Arc::new));
-        }
+    /// `true`: it is not what was held.
+    pub async fn refresh(&self, namespace: &str, name: &str) -> bool {
+        let Ok(data) = self.source.get(namespace, name).await else {
+            // What was held stays in use, and is read again with the next round.
+            return false;
+        };
+        let place = (namespace.to_owned(), name.to_owned());
+        let held = self.held(&place).and_then(|entry| entry.data);
+        let changed = !same(held.as_deref(), data.as_ref());
+        self.keep(place, data.map(Arc::new));
+        changed
     }
 
     /// The Secrets that are held, for the ten-minute round.
@@ -173,6 +180,19 @@ impl SecretCache {
                 },
             );
         }
+    }
+}
+
+fn same(held: Option<&SecretData>, read: Option<&SecretData>) -> bool {
+    match (held, read) {
+        (None, None) => true,
+        (Some(held), Some(read)) => {
+            held.len() == read.len()
+                && held.iter().zip(read).all(|((key, value), (other, new))| {
+                    key == other && value.expose_secret() == new.expose_secret()
+                })
+        }
+        (None, Some(_)) | (Some(_), None) => false,
     }
 }
 

@@ -18,7 +18,7 @@ use stationkeeper_core::state::{Reason, State};
 use stationkeeper_core::status::transitions;
 
 use crate::clock;
-use crate::controller::{Settings, VerdictSink};
+use crate::controller::{self, Moment, Settings, VerdictSink};
 use crate::document::{Document, Transition};
 use crate::folder::FolderOptions;
 use crate::gateway::GatewaySettings;
@@ -59,14 +59,13 @@ impl VerdictSink for History {
         &self,
         station: &ChargeStation,
         before: &[KeyVerdict],
-        after: &[KeyVerdict],
-        _: bool,
-        _: bool,
+        after: &controller::Told,
+        _: Moment,
     ) {
         let Ok(mut all) = self.transitions.lock() else {
             return;
         };
-        for change in transitions(before, after) {
+        for change in transitions(before, &after.verdicts) {
             let message = change.message;
             let transition = Transition {
                 time: clock::now(),

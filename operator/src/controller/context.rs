@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::gather::Configs;
-use super::live::Lives;
+use super::live::{Lives, Told};
 use crate::connector::Connector;
 use crate::execute::Wire;
 use crate::leader::Leadership;
@@ -44,17 +44,19 @@ impl Default for Settings {
     }
 }
 
+/// When in a pass something is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// What is about to be written is recorded; what comes of it is told at the end of the pass.
+    BeforeWriting,
+    /// The pass is over.
+    AfterPass,
+}
+
 /// Gets every station's verdicts after each pass: the state directory, the demo's table.
 pub trait VerdictSink: Send + Sync + 'static {
     /// `before` is empty at the first pass of this process.
-    fn told(
-        &self,
-        station: &ChargeStation,
-        before: &[KeyVerdict],
-        after: &[KeyVerdict],
-        connected: bool,
-        stale: bool,
-    );
+    fn told(&self, station: &ChargeStation, before: &[KeyVerdict], after: &Told, moment: Moment);
 }
 
 /// What every reconcile shares.

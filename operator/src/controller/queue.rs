@@ -18,6 +18,9 @@ use crate::connector::Connector;
 use crate::objects::ChargeStation;
 use crate::stores::{Changed, Claim};
 
+/// Secrets that are read at once for the handshakes of a fleet that was just listed.
+const SECRETS_AT_ONCE: usize = 16;
+
 /// Reconciles stations until the stream of changes ends (the source stopped) or `cancel` fires; then lets the running
 /// reconciles finish.
 pub async fn run_stations(
@@ -144,12 +147,18 @@ fn from_changes(
                     with_rivals(&context, station, &mut known)
                 }
             };
-            for station in stations {
-                prefetch(&context, &station).await;
-                if concerned.send(station).is_err() {
+            // The Secrets are for handshakes; a reconcile reads what it needs itself, and does not wait for them.
+            for station in &stations {
+                if concerned.send(station.clone()).is_err() {
                     return;
                 }
             }
+            futures::stream::iter(stations)
+                .for_each_concurrent(SECRETS_AT_ONCE, |station| {
+                    let context = Arc::clone(&context);
+                    async move { prefetch(&context, &station).await }
+                })
+                .await;
         }
     };
     // The translation runs as part of the stream: it is polled with it, and ends with it.

@@ -28,7 +28,7 @@ use stationkeeper_core::words::{ConfigRef, Device, Key};
 
 use stationkeeper_ocpp::request::{Trigger, trigger_message};
 
-use super::context::Context;
+use super::context::{Context, Moment};
 use super::gather::{PAUSED, gather};
 use super::live::{Cell, Live, Told};
 use super::publish::{Report, compose, newest, publish};
@@ -236,7 +236,14 @@ async fn pass(
             progressing: true,
             ..told_of(&planned, &applied, &facts, &current, true)
         };
-        tell(context, &current, cell, before_writing).await;
+        tell(
+            context,
+            &current,
+            cell,
+            before_writing,
+            Moment::BeforeWriting,
+        )
+        .await;
 
         let guard = |act| {
             still_allowed(context, station, act)?;
@@ -344,7 +351,7 @@ async fn pass(
         in_grace: grace.is_some(),
         ..told_of(&planned, &applied, &facts, &current, connected)
     };
-    tell(context, &current, cell, told).await;
+    tell(context, &current, cell, told, Moment::AfterPass).await;
 
     Ok(next(context, station, live, &planned, again, grace, now))
 }
@@ -843,7 +850,7 @@ fn told_of(
 }
 
 /// Tells everybody who listens: summaries, the sink, Events (on transitions only).
-async fn tell(context: &Context, station: &ChargeStation, cell: &Cell, told: Told) {
+async fn tell(context: &Context, station: &ChargeStation, cell: &Cell, told: Told, moment: Moment) {
     let former = cell.told();
     let before: &[KeyVerdict] = former
         .as_ref()
@@ -868,7 +875,7 @@ async fn tell(context: &Context, station: &ChargeStation, cell: &Cell, told: Tol
         }
     }
     if let Some(sink) = &context.sink {
-        sink.told(station, before, &told.verdicts, told.connected, told.stale);
+        sink.told(station, before, &told, moment);
     }
     let layers = told
         .layers

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use tokio::sync::{mpsc, watch};
 
 use crate::admission::secrets_of;
@@ -11,6 +12,9 @@ use crate::controller::Context;
 /// How often Secrets in use are read again (section 9 of the design).
 pub(super) const SECRETS_EVERY: Duration = Duration::from_secs(600);
 
+/// Secrets that are read at once: gentle to the API server, quick enough for a fleet.
+const READS_AT_ONCE: usize = 16;
+
 /// Reads the Secrets that handshakes ask for, and all in use every ten minutes; those of files also when a file changes.
 pub(super) async fn read_secrets(
     context: Arc<Context>,
@@ -18,6 +22,7 @@ pub(super) async fn read_secrets(
     mut changed: Option<watch::Receiver<u64>>,
 ) {
     let mut round = tokio::time::interval(SECRETS_EVERY);
+    round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     round.reset();
     loop {
         // All three are cancel-safe.
@@ -45,6 +50,7 @@ pub(super) async fn next_change(changed: &mut Option<watch::Receiver<u64>>) {
     std::future::pending().await
 }
 
+/// Reads all Secrets in use again, and has the stations looked at if one changed.
 pub(super) async fn read_all_secrets(context: &Context) {
     let mut names = context.secrets.names();
     names.extend(
@@ -57,8 +63,13 @@ pub(super) async fn read_all_secrets(context: &Context) {
     );
     names.sort();
     names.dedup();
-    for (namespace, name) in names {
-        context.secrets.refresh(&namespace, &name).await;
+    let refreshed = futures::stream::iter(names)
+        .map(|(namespace, name)| async move { context.secrets.refresh(&namespace, &name).await })
+        .buffer_unordered(READS_AT_ONCE);
+    if refreshed
+        .fold(false, async |changed, this| changed | this)
+        .await
+    {
+        context.look_again();
     }
-    context.look_again();
 }

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use kube::runtime::reflector::ObjectRef;
 use prometheus_client::registry::Registry;
+use stationkeeper_core::plan::KeyVerdict;
 
 use super::{Parts, SourceKind};
 use crate::admin::Admin;
-use crate::controller::{Context, VerdictSink};
+use crate::controller::{Context, Moment, Told, VerdictSink};
 use crate::document::{ConfigDocument, Document, StationDocument};
 use crate::folder::StateDir;
 use crate::metrics::Metrics;
@@ -103,26 +104,20 @@ pub(super) struct ToStateDir {
 }
 
 impl VerdictSink for ToStateDir {
-    fn told(
-        &self,
-        station: &ChargeStation,
-        before: &[stationkeeper_core::plan::KeyVerdict],
-        after: &[stationkeeper_core::plan::KeyVerdict],
-        connected: bool,
-        stale: bool,
-    ) {
-        // A copy for readers: the truth stands in the status files, whose failure stops writes to stations.
-        if let Err(error) = self
-            .state
-            .write_verdicts(&StationDocument::new(station, after, connected, stale))
-        {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "failed to write the verdicts of a station"
-            );
+    fn told(&self, station: &ChargeStation, before: &[KeyVerdict], after: &Told, moment: Moment) {
+        // A copy for readers, once a pass: the truth stands in the status files, whose failure stops writes to stations.
+        if moment == Moment::AfterPass {
+            let document =
+                StationDocument::new(station, &after.verdicts, after.connected, after.stale);
+            if let Err(error) = self.state.write_verdicts(&document) {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "failed to write the verdicts of a station"
+                );
+            }
         }
         if let Some(sink) = &self.sink {
-            sink.told(station, before, after, connected, stale);
+            sink.told(station, before, after, moment);
         }
     }
 }
