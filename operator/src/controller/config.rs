@@ -15,7 +15,7 @@ use stationkeeper_core::words::ConfigRef;
 use tokio::sync::mpsc;
 
 use super::context::Context;
-use super::publish::conditions;
+use super::publish::{conditions, newest};
 use super::station::REQUESTED_AT;
 use crate::clock;
 use crate::objects::{ChargeStation, ChargeStationConfig, ChargeStationConfigStatus, fit};
@@ -98,12 +98,7 @@ async fn summarise(
     let Some(object) = context.stores.configs.get(config) else {
         return Ok(None);
     };
-    let object = match former {
-        Some(former) if former.uid() == object.uid() && version(&former) > version(&object) => {
-            former
-        }
-        Some(_) | None => object,
-    };
+    let object = newest(object, former.as_ref());
     let reference = ConfigRef {
         namespace: config.namespace.clone().unwrap_or_default(),
         name: config.name.clone(),
@@ -190,10 +185,4 @@ async fn summarise(
     let answer = context.publisher.config(config, &version, &status).await?;
     context.metrics.status_write("ChargeStationConfig");
     Ok(Some(Arc::new(answer)))
-}
-
-fn version(config: &ChargeStationConfig) -> Option<u64> {
-    config
-        .resource_version()
-        .and_then(|version| version.parse().ok())
 }

@@ -198,16 +198,13 @@ fn same(former: &ChargeStationStatus, status: &ChargeStationStatus) -> bool {
 
 /// The newer of the store's object and the answer to our last write. A resourceVersion is a number that grows, which the
 /// API promises since Kubernetes 1.35 and every etcd-backed server has kept before.
-pub(super) fn newest(
-    store: Arc<ChargeStation>,
-    published: Option<&Arc<ChargeStation>>,
-) -> Arc<ChargeStation> {
-    let version = |station: &ChargeStation| {
-        station
+pub(super) fn newest<K: ResourceExt>(store: Arc<K>, answered: Option<&Arc<K>>) -> Arc<K> {
+    let version = |object: &K| {
+        object
             .resource_version()
             .and_then(|version| version.parse::<u64>().ok())
     };
-    match published {
+    match answered {
         Some(answer) if answer.uid() == store.uid() && version(answer) > version(&store) => {
             Arc::clone(answer)
         }
