@@ -4,6 +4,8 @@
 //! registered stations. Secrets are read by name, never listed or watched. What is deliberately absent: any write to
 //! `spec`, labels or annotations.
 
+mod namespaces;
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
+use kube::core::object::HasStatus;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Resource, ResourceExt};
@@ -44,8 +47,8 @@ const API_LIMIT: Duration = Duration::from_secs(10);
 /// The API server, as source and publisher.
 pub struct Kubernetes {
     client: Client,
-    /// Watch this namespace only; `None`: all.
-    namespace: Option<String>,
+    /// Watch these namespaces only; none: all.
+    namespaces: Vec<String>,
     instance: String,
     status_pace: DefaultDirectRateLimiter,
     event_pace: DefaultDirectRateLimiter,
@@ -53,10 +56,10 @@ pub struct Kubernetes {
 
 impl Kubernetes {
     /// Uses a client; `instance` is named in Events.
-    pub fn new(client: Client, namespace: Option<String>, instance: String) -> Self {
+    pub fn new(client: Client, namespaces: Vec<String>, instance: String) -> Self {
         Self {
             client,
-            namespace,
+            namespaces,
             instance,
             status_pace: RateLimiter::direct(per_second(STATUS_WRITES_PER_SECOND)),
             event_pace: RateLimiter::direct(per_second(EVENTS_PER_SECOND)),
@@ -68,31 +71,24 @@ impl Kubernetes {
     pub fn watch<K>(&self) -> impl Stream<Item = watcher::Event<K>> + Send + 'static
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + HasStatus
             + Clone
             + DeserializeOwned
             + std::fmt::Debug
             + Send
             + 'static,
     {
-        let api: Api<K> = match &self.namespace {
-            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
-            None => Api::all(self.client.clone()),
-        };
-        watcher(api, watcher::Config::default())
-            .default_backoff()
-            .filter_map(|event| async move {
-                match event {
-                    Ok(event) => Some(event),
-                    Err(error) => {
-                        tracing::warn!(
-                            kind = %K::kind(&()),
-                            error = &error as &dyn std::error::Error,
-                            "failed to watch; trying again"
-                        );
-                        None
-                    }
-                }
-            })
+        match self.namespaces.as_slice() {
+            [] => watch_one(Api::all(self.client.clone())).boxed(),
+            [namespace] => watch_one(Api::namespaced(self.client.clone(), namespace)).boxed(),
+            namespaces => {
+                let watches = namespaces
+                    .iter()
+                    .map(|namespace| Api::namespaced(self.client.clone(), namespace))
+                    .map(watch_one::<K>);
+                namespaces::together(watches.collect()).boxed()
+            }
+        }
     }
 
     /// Watches one ConfigMap; `None`: it is not there.
@@ -152,6 +148,28 @@ impl Kubernetes {
         })?
         .map_err(|error| publish_error(what(), error))
     }
+}
+
+/// Watches what one API shows.
+fn watch_one<K>(api: Api<K>) -> impl Stream<Item = watcher::Event<K>> + Send + 'static
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+{
+    watcher(api, watcher::Config::default())
+        .default_backoff()
+        .filter_map(|event| async move {
+            match event {
+                Ok(event) => Some(event),
+                Err(error) => {
+                    tracing::warn!(
+                        kind = %K::kind(&()),
+                        error = &error as &dyn std::error::Error,
+                        "failed to watch; trying again"
+                    );
+                    None
+                }
+            }
+        })
 }
 
 fn per_second(count: u32) -> Quota {

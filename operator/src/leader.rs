@@ -5,6 +5,8 @@
 //! deliberately absent: any decision about stations, and any retry after leadership was lost: the process ends then, as
 //! Kubernetes controllers do, and its successor starts from what is recorded.
 
+pub mod label;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -275,7 +275,7 @@ async fn open(settings: SourceSettings) -> Result<Source, ProductError> {
             .map_err(ProductError::DigestKey)?;
             let kubernetes = Arc::new(Kubernetes::new(
                 settings.client.clone(),
-                settings.watch_namespace.clone(),
+                settings.watch_namespaces.clone(),
                 settings.instance.clone(),
             ));
             Ok(Source {

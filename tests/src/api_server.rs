@@ -131,6 +131,19 @@ impl ApiServer {
         Ok(name)
     }
 
+    /// Installs the CRDs of the work tree, or finds them installed, and waits until the server serves them.
+    pub async fn install_crds(&self) -> Result<()> {
+        let crds = xtask::cargo::workspace().join("crds");
+        let crds = crds.to_str().context("the path of the CRDs is not text")?;
+        for arguments in [
+            ["apply", "--server-side", "--filename", crds],
+            ["wait", "--for=condition=Established", "--filename", crds],
+        ] {
+            self.kubectl(&arguments).await?.success()?;
+        }
+        Ok(())
+    }
+
     /// Runs kubectl against this server.
     pub async fn kubectl(&self, arguments: &[&str]) -> Result<Ran> {
         self.kubectl_with(arguments, "").await

@@ -21,16 +21,7 @@ struct Cluster<'a> {
 impl<'a> Cluster<'a> {
     async fn on(server: &'a ApiServer, name: &str) -> Result<Self> {
         let namespace = server.namespace(name).await?;
-        let crds = xtask::cargo::workspace().join("crds");
-        let apply = ["apply", "--server-side", "--filename", path(&crds)?];
-        server.kubectl(&apply).await?.success()?;
-        for kind in ["chargestations", "chargestationconfigs"] {
-            let crd = format!("crd/{kind}.stationkeeper.dev");
-            server
-                .kubectl(&["wait", "--for=condition=Established", &crd])
-                .await?
-                .success()?;
-        }
+        server.install_crds().await?;
         Ok(Self { server, namespace })
     }
 
@@ -97,10 +88,6 @@ impl<'a> Cluster<'a> {
             .filter(|write| ours(write))
             .count())
     }
-}
-
-fn path(path: &std::path::Path) -> Result<&str> {
-    path.to_str().context("a path is not text")
 }
 
 fn station(name: &str, identity: &str) -> String {
@@ -611,5 +598,48 @@ async fn a_deleted_station_is_let_go_and_its_old_password_opens_nothing() -> Res
     );
     let told = live.stats().last_refusal.unwrap_or_default();
     ensure!(told.contains("401"), "{told}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_namespaces_each_is_served_and_no_other() -> Result<()> {
+    let server = ApiServer::shared().await?;
+    let (north, south) = (
+        Cluster::on(server, "north").await?,
+        Cluster::on(server, "south").await?,
+    );
+    let elsewhere = Cluster::on(server, "elsewhere").await?;
+    let mut operator = north
+        .launch()?
+        .arguments(["--namespace", &south.namespace])
+        .start()?;
+    operator.wait_until_ready(LIMIT).await?;
+    for (cluster, identity) in [
+        (&north, "CP-NORTH"),
+        (&south, "CP-SOUTH"),
+        (&elsewhere, "CP-ELSEWHERE"),
+    ] {
+        let baseline = config("baseline", &[("HeartbeatInterval", "3600")]);
+        cluster
+            .apply(&(station("cp", identity) + &baseline))
+            .await?;
+    }
+    let live = ["CP-NORTH", "CP-SOUTH"].map(|identity| simulated(&operator, identity));
+    let stranger = simulated(&operator, "CP-ELSEWHERE");
+    for cluster in [&north, &south] {
+        cluster.wait("InSync", "csc/baseline").await?;
+    }
+    let refused = eventually(LIMIT, async || {
+        stranger.stats().last_refusal.context("not refused yet")
+    })
+    .await?;
+    ensure!(refused.contains("404"), "{refused}");
+    ensure!(elsewhere.status_writes()? == 0, "it was written elsewhere");
+
+    // What goes from one namespace is told, and nothing of the other goes with it.
+    south.kubectl(&["delete", "chst/cp"]).await?;
+    let gone = live[1].wait_until(LIMIT, |stats| stats.disconnects > 0);
+    ensure!(gone.await, "the deleted station is still connected");
+    ensure!(live[0].with_stats(|stats| stats.disconnects) == 0);
     Ok(())
 }

@@ -71,23 +71,12 @@ impl Scene {
     async fn set(name: &str, kubeconfig_of_leader: Option<std::path::PathBuf>) -> Result<Self> {
         let server = ApiServer::shared().await?;
         let namespace = server.namespace(name).await?;
-        let crds = xtask::cargo::workspace().join("crds");
-        let crds = crds.to_str().context("a path is not text")?;
-        server
-            .kubectl(&["apply", "--server-side", "--filename", crds])
-            .await?
-            .success()?;
-        for kind in ["chargestations", "chargestationconfigs"] {
-            let crd = format!("crd/{kind}.stationkeeper.dev");
-            server
-                .kubectl(&["wait", "--for=condition=Established", &crd])
-                .await?
-                .success()?;
-        }
-        let launch = |kubeconfig| -> Result<Operator> {
+        server.install_crds().await?;
+        let launch = |kubeconfig, pod| -> Result<Operator> {
             Launch::new()?
                 .kubeconfig(kubeconfig)
                 .arguments(["--namespace", &namespace, "--own-namespace", &namespace])
+                .arguments(["--leader-label", "--pod-name", pod])
                 .arguments([
                     "--lease-duration=4s",
                     "--renew-deadline=3s",
@@ -95,10 +84,17 @@ impl Scene {
                 ])
                 .start()
         };
-        let mut leader = launch(kubeconfig_of_leader.unwrap_or_else(|| server.kubeconfig()))?;
+        for pod in ["first", "second"] {
+            let run = ["run", "--namespace", &namespace, pod, "--image=none"];
+            server.kubectl(&run).await?.success()?;
+        }
+        let mut leader = launch(
+            kubeconfig_of_leader.unwrap_or_else(|| server.kubeconfig()),
+            "first",
+        )?;
         leader.wait_until_ready(LIMIT).await?;
         leader.wait_for_log("leading", LIMIT).await?;
-        let mut standby = launch(server.kubeconfig())?;
+        let mut standby = launch(server.kubeconfig(), "second")?;
         standby.wait_until_ready(LIMIT).await?;
         let service = Service::to(leader.gateway()).await?;
         let mut settings =
@@ -139,7 +135,21 @@ impl Scene {
             "--timeout=30s",
         ];
         scene.server.kubectl(&wait).await?.success()?;
+        scene.labelled("first").await?;
         Ok(scene)
+    }
+
+    /// The Pod, and no other, carries the label by which the Service selects.
+    async fn labelled(&self, pod: &str) -> Result<()> {
+        let selector = "--selector=stationkeeper.dev/leader=true";
+        let get = ["get", "pods", "--namespace", &self.namespace, selector];
+        let get = [&get[..], &["--output=name"]].concat();
+        eventually(LIMIT, async || {
+            let found = self.server.kubectl(&get).await?.success()?;
+            ensure!(found.trim() == format!("pod/{pod}"), "{found:?}");
+            Ok(())
+        })
+        .await
     }
 
     async fn apply(&self, manifest: &str) -> Result<()> {
@@ -172,6 +182,7 @@ impl Scene {
     /// The standby has taken over: it leads, the station is with it, and it alone writes what is declared now, once.
     async fn taken_over(&mut self) -> Result<()> {
         self.standby.wait_for_log("leading", LIMIT).await?;
+        self.labelled("second").await?;
         self.service.lead_to(self.standby.gateway());
         // What a Service does with the connections to a Pod that is gone.
         self.station.drop_line();
@@ -248,6 +259,35 @@ async fn a_leader_that_is_asked_to_end_hands_over_within_ten_seconds() -> Result
         "the socket was not closed"
     );
     scene.taken_over().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_ends_in_order_takes_its_label_off() -> Result<()> {
+    let mut scene = Scene::set("unlabelled", None).await?;
+    scene.standby.terminate(seconds(10)).await?;
+    scene.labelled("first").await?;
+    scene.leader.terminate(seconds(10)).await?;
+    let get = [
+        "get",
+        "pods",
+        "--namespace",
+        &scene.namespace,
+        "--selector=stationkeeper.dev/leader",
+        "--output=name",
+    ];
+    let left = scene.server.kubectl(&get).await?.success()?;
+    ensure!(left.is_empty(), "{left:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_label_of_an_earlier_life_is_taken_off_before_the_wait_to_lead() -> Result<()> {
+    let mut scene = Scene::set("relabelled", None).await?;
+    let label = ["label", "pod", "second", "stationkeeper.dev/leader=true"];
+    let label = [&label[..], &["--namespace", &scene.namespace]].concat();
+    scene.server.kubectl(&label).await?.success()?;
+    scene.standby.restart()?;
+    scene.labelled("first").await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ use crate::controller;
 use crate::folder::FolderOptions;
 use crate::gateway::{Authorize, GatewaySettings, TlsFiles};
 use crate::leader::Election;
+use crate::leader::label::LabelledPod;
 use crate::pace::DEFAULT_CALLS_PER_SECOND;
 use crate::product::{self, ClusterSettings, ProductSettings, Register, SourceSettings};
 
@@ -83,9 +84,9 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     pub drain: Duration,
 
-    /// Watch this namespace only; all without it. Against a cluster.
-    #[arg(long, value_name = "NAMESPACE")]
-    pub namespace: Option<String>,
+    /// Watch this namespace only; several with commas, or the flag again; all without it. Against a cluster.
+    #[arg(long = "namespace", value_name = "NAMESPACE", value_delimiter = ',')]
+    pub namespaces: Vec<String>,
     /// The operator's own namespace: Lease, brake ConfigMap, Secrets of its own. Against a cluster.
     #[arg(
         long,
@@ -94,6 +95,13 @@ pub struct RunArgs {
         default_value = "stationkeeper-system"
     )]
     pub own_namespace: String,
+    /// Put the label stationkeeper.dev/leader on this process's Pod while it leads, for a Service to select by; needs
+    /// --pod-name.
+    #[arg(long, requires = "pod_name")]
+    pub leader_label: bool,
+    /// The Pod in which this process runs, in --own-namespace.
+    #[arg(long, value_name = "NAME", env = "POD_NAME")]
+    pub pod_name: Option<String>,
     /// Lead without an election: only when nothing else can run beside this process.
     #[arg(long)]
     pub no_leader_election: bool,
@@ -221,14 +229,15 @@ async fn cluster(args: &RunArgs) -> anyhow::Result<ClusterSettings> {
         kube::Client::try_from(config).context("failed to make a client for the API server")?;
     let instance = format!(
         "{}_{}",
-        std::env::var("POD_NAME")
-            .or_else(|_| std::env::var("HOSTNAME"))
-            .unwrap_or_else(|_| "stationkeeper".to_owned()),
+        args.pod_name
+            .clone()
+            .or_else(|| std::env::var("HOSTNAME").ok())
+            .unwrap_or_else(|| "stationkeeper".to_owned()),
         uuid::Uuid::new_v4()
     );
     Ok(ClusterSettings {
         client,
-        watch_namespace: args.namespace.clone(),
+        watch_namespaces: watched(&args.namespaces)?,
         own_namespace: args.own_namespace.clone(),
         election: (!args.no_leader_election).then(|| Election {
             name: "stationkeeper".to_owned(),
@@ -240,8 +249,30 @@ async fn cluster(args: &RunArgs) -> anyhow::Result<ClusterSettings> {
         }),
         brake_config_map: "stationkeeper-brake".to_owned(),
         digest_secret: "stationkeeper-digest-key".to_owned(),
+        leader_label: args
+            .pod_name
+            .clone()
+            .filter(|_| args.leader_label)
+            .map(|name| LabelledPod {
+                name,
+                namespace: args.own_namespace.clone(),
+            }),
         instance,
     })
+}
+
+/// The namespaces to watch, each once.
+fn watched(namespaces: &[String]) -> anyhow::Result<Vec<String>> {
+    let mut watched: Vec<String> = namespaces
+        .iter()
+        .map(|namespace| namespace.trim().to_owned())
+        .collect();
+    if watched.iter().any(String::is_empty) {
+        bail!("--namespace names no namespace; leave it away to watch all");
+    }
+    watched.sort();
+    watched.dedup();
+    Ok(watched)
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ use crate::controller::{
 };
 use crate::folder::FolderSource;
 use crate::gateway::Gateway;
+use crate::leader::label::{self, LabelledPod};
 use crate::leader::{self, Leadership};
 use crate::metrics::Metrics;
 use crate::objects::{ChargeStation, ChargeStationConfig};
@@ -71,6 +72,10 @@ pub(super) async fn work(mut parts: Parts) -> Result<(), ProductError> {
             )
         }),
     };
+    // An earlier life of this container may have left it, and stations would meet a standby.
+    if let Some((client, pod)) = leader_label(&parts.source) {
+        label::remove(client, &pod).await;
+    }
     let Some((api, election)) = election else {
         return lead(&mut parts, Leadership::sole(), cancel).await;
     };
@@ -235,6 +240,15 @@ pub(super) async fn lead(
     spawn_until(&mut tasks, &cancel, "the sums of configs", {
         summarise_configs(Arc::clone(&context), touches, asked, cancel.child_token())
     });
+    let labelled = leader_label(&parts.source);
+    if let Some((client, pod)) = labelled.clone() {
+        let stores = stores.clone();
+        spawn_until(&mut tasks, &cancel, "the leader's label", async move {
+            // Not before stations can be answered.
+            stores.filled().await;
+            label::keep(client, pod).await;
+        });
+    }
     let synced = Arc::clone(&parts.synced);
     spawn_until(&mut tasks, &cancel, "readiness", async move {
         stores.filled().await;
@@ -262,7 +276,21 @@ pub(super) async fn lead(
         Err(_) => Ok(()),
     };
     tasks.shutdown().await;
+    if let Some((client, pod)) = labelled {
+        label::remove(client, &pod).await;
+    }
     result.and(ended)
+}
+
+/// The Pod that carries the leader's label, if one does, and the client to change it with.
+fn leader_label(source: &Source) -> Option<(kube::Client, LabelledPod)> {
+    match &source.kind {
+        SourceKind::Folder { .. } => None,
+        SourceKind::Cluster { settings, .. } => {
+            let pod = settings.leader_label.clone()?;
+            Some((settings.client.clone(), pod))
+        }
+    }
 }
 
 /// Spawns a part that runs until cancelled, or else must not end.

@@ -10,6 +10,7 @@ use crate::controller::{self, VerdictSink};
 use crate::folder::{FolderError, FolderOptions, StateDirError};
 use crate::gateway::{GatewayError, GatewaySettings};
 use crate::kubernetes::DigestKeyError;
+use crate::leader::label::LabelledPod;
 use crate::leader::{Election, ElectionError};
 
 /// What the product is told at its start.
@@ -59,8 +60,8 @@ pub enum SourceSettings {
 pub struct ClusterSettings {
     /// The client.
     pub client: kube::Client,
-    /// Watch this namespace only.
-    pub watch_namespace: Option<String>,
+    /// Watch these namespaces only; none: all.
+    pub watch_namespaces: Vec<String>,
     /// The operator's own namespace: Lease, digest key, brake.
     pub own_namespace: String,
     /// The election; `None`: this is the only process, as somebody else has made sure.
@@ -69,6 +70,8 @@ pub struct ClusterSettings {
     pub brake_config_map: String,
     /// The Secret that holds the key of digests, in the own namespace.
     pub digest_secret: String,
+    /// The Pod that carries the leader's label while this process leads; `None`: no label.
+    pub leader_label: Option<LabelledPod>,
     /// Names this process in Events.
     pub instance: String,
 }
