@@ -2,7 +2,7 @@
 //! (section 9 of the design), and recognised by a keyed digest from which the value can be neither recovered nor
 //! guessed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,17 @@ const ABSENT_FRESH: Duration = Duration::from_secs(15);
 pub struct SecretCache {
     source: Arc<dyn Secrets>,
     digest_key: SecretSlice<u8>,
-    read: Mutex<HashMap<(String, String), Entry>>,
-    by_version: Mutex<BTreeMap<SecretVersion, SecretString>>,
+    read: Mutex<HashMap<Place, Entry>>,
+    by_version: Mutex<BTreeMap<SecretVersion, Known>>,
+}
+
+/// Namespace and name of a Secret.
+pub type Place = (String, String);
+
+/// A value, and the Secrets that hold it.
+struct Known {
+    value: SecretString,
+    places: BTreeSet<Place>,
 }
 
 #[derive(Clone)]
@@ -105,12 +114,20 @@ impl SecretCache {
         changed
     }
 
-    /// The Secrets that are held, for the ten-minute round.
-    pub fn names(&self) -> Vec<(String, String)> {
-        self.read
-            .lock()
-            .map(|read| read.keys().cloned().collect())
-            .unwrap_or_default()
+    /// Forgets the Secrets that nothing names any more, and their values.
+    pub fn retain(&self, in_use: &BTreeSet<Place>) {
+        let gone: Vec<Place> = match self.read.lock() {
+            Ok(mut read) => {
+                let gone = read.keys().filter(|place| !in_use.contains(*place));
+                let gone = gone.cloned().collect();
+                read.retain(|place, _| in_use.contains(place));
+                gone
+            }
+            Err(_) => return,
+        };
+        for place in gone {
+            self.forget_values(&place);
+        }
     }
 
     /// A key of a Secret as a setting's value: its version and length, never the value.
@@ -139,7 +156,14 @@ impl SecretCache {
         }
         let version = self.version(text);
         if let Ok(mut by_version) = self.by_version.lock() {
-            by_version.insert(version.clone(), SecretString::from(text));
+            by_version
+                .entry(version.clone())
+                .or_insert_with(|| Known {
+                    value: SecretString::from(text),
+                    places: BTreeSet::new(),
+                })
+                .places
+                .insert((namespace.to_owned(), name.to_owned()));
         }
         SettingValue::Secret {
             version,
@@ -149,7 +173,18 @@ impl SecretCache {
 
     /// The value that a version stands for, if this process has read it.
     pub fn value(&self, version: &SecretVersion) -> Option<SecretString> {
-        self.by_version.lock().ok()?.get(version).cloned()
+        let by_version = self.by_version.lock().ok()?;
+        Some(by_version.get(version)?.value.clone())
+    }
+
+    /// A Secret has other values now, or is gone: those that only it held are of no use.
+    fn forget_values(&self, place: &Place) {
+        if let Ok(mut by_version) = self.by_version.lock() {
+            by_version.retain(|_, known| {
+                known.places.remove(place);
+                !known.places.is_empty()
+            });
+        }
     }
 
     fn version(&self, text: &str) -> SecretVersion {
@@ -166,19 +201,21 @@ impl SecretCache {
         )
     }
 
-    fn held(&self, place: &(String, String)) -> Option<Entry> {
+    fn held(&self, place: &Place) -> Option<Entry> {
         self.read.lock().ok()?.get(place).cloned()
     }
 
-    fn keep(&self, place: (String, String), data: Option<Arc<SecretData>>) {
-        if let Ok(mut read) = self.read.lock() {
-            read.insert(
-                place,
-                Entry {
-                    data,
-                    read_at: Instant::now(),
-                },
-            );
+    fn keep(&self, place: Place, data: Option<Arc<SecretData>>) {
+        let entry = Entry {
+            data: data.clone(),
+            read_at: Instant::now(),
+        };
+        let former = match self.read.lock() {
+            Ok(mut read) => read.insert(place.clone(), entry),
+            Err(_) => return,
+        };
+        if former.is_some_and(|former| !same(former.data.as_deref(), data.as_deref())) {
+            self.forget_values(&place);
         }
     }
 }
@@ -265,6 +302,40 @@ mod tests {
                 other => panic!("expected SecretMissing, got {other:?}"),
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_nothing_names_any_more_is_forgotten_with_its_value() {
+        let cache = cache(Some("hunter2"));
+        let SettingValue::Secret { version, .. } =
+            cache.setting_value("north", "wifi", "password").await
+        else {
+            panic!("expected a secret");
+        };
+        let place = ("north".to_owned(), "wifi".to_owned());
+        cache.retain(&BTreeSet::from([place.clone()]));
+        assert!(cache.value(&version).is_some() && cache.peek("north", "wifi").is_some());
+        cache.retain(&BTreeSet::new());
+        assert!(cache.value(&version).is_none() && cache.peek("north", "wifi").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_former_value_is_forgotten_when_the_secret_changes() {
+        let source = Arc::new(One(Mutex::new(Some("former"))));
+        let cache = SecretCache::new(
+            Arc::clone(&source) as Arc<dyn Secrets>,
+            SecretSlice::from(vec![7; 32]),
+        );
+        let SettingValue::Secret { version, .. } =
+            cache.setting_value("north", "wifi", "password").await
+        else {
+            panic!("expected a secret");
+        };
+        assert!(!cache.refresh("north", "wifi").await, "it did not change");
+        assert!(cache.value(&version).is_some());
+        *source.0.lock().unwrap() = Some("present");
+        assert!(cache.refresh("north", "wifi").await);
+        assert!(cache.value(&version).is_none());
     }
 
     #[tokio::test]

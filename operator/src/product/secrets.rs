@@ -1,13 +1,16 @@
 //! The rounds on which Secrets are read again: when a handshake asks, when a file changed, and every ten minutes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use kube::ResourceExt;
 use tokio::sync::{mpsc, watch};
 
 use crate::admission::secrets_of;
 use crate::controller::Context;
+use crate::secret_cache::Place;
 
 /// How often Secrets in use are read again (section 9 of the design).
 pub(super) const SECRETS_EVERY: Duration = Duration::from_secs(600);
@@ -50,20 +53,11 @@ pub(super) async fn next_change(changed: &mut Option<watch::Receiver<u64>>) {
     std::future::pending().await
 }
 
-/// Reads all Secrets in use again, and has the stations looked at if one changed.
+/// Reads all Secrets in use again, has the stations looked at if one changed, and forgets those that nothing names.
 pub(super) async fn read_all_secrets(context: &Context) {
-    let mut names = context.secrets.names();
-    names.extend(
-        context
-            .stores
-            .stations
-            .state()
-            .iter()
-            .flat_map(|station| secrets_of(station).collect::<Vec<_>>()),
-    );
-    names.sort();
-    names.dedup();
-    let refreshed = futures::stream::iter(names)
+    let in_use = secrets_in_use(context);
+    context.secrets.retain(&in_use);
+    let refreshed = futures::stream::iter(in_use)
         .map(|(namespace, name)| async move { context.secrets.refresh(&namespace, &name).await })
         .buffer_unordered(READS_AT_ONCE);
     if refreshed
@@ -72,4 +66,19 @@ pub(super) async fn read_all_secrets(context: &Context) {
     {
         context.look_again();
     }
+}
+
+/// The Secrets that stations and configs name.
+fn secrets_in_use(context: &Context) -> BTreeSet<Place> {
+    let stations = context.stores.stations.state();
+    let configs = context.stores.configs.state();
+    let of_stations = stations.iter().flat_map(|station| secrets_of(station));
+    let of_configs = configs.iter().flat_map(|config| {
+        let namespace = config.namespace().unwrap_or_default();
+        let sources = config.spec.settings.iter();
+        sources
+            .filter_map(|setting| setting.value_from.as_ref()?.secret_key_ref.as_ref())
+            .map(move |secret| (namespace.clone(), secret.name.clone()))
+    });
+    of_stations.chain(of_configs).collect()
 }
