@@ -63,7 +63,7 @@ pub struct Entry<'a> {
     pub answer: Answer,
     /// What the station said besides.
     pub detail: Option<&'a str>,
-    /// Tells this call from all others, also in the log.
+    /// The message id of the call's frame; the log names it too.
     pub call_id: String,
 }
 

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use stationkeeper_core::event::Event;
 use stationkeeper_core::station::{Activity, Capabilities};
 use stationkeeper_core::words::Device;
+use uuid::Uuid;
 
 /// The string with which a station connects (percent-decoded).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +65,9 @@ pub enum CallResult {
 /// A raw OCPP call.
 #[derive(Clone, Debug)]
 pub struct Call {
+    /// The message id that the frame carries, unique over all connections of a station; the audit and the log name the
+    /// call by it.
+    pub id: Uuid,
     /// `GetConfiguration`, `ChangeConfiguration`, `TriggerMessage`, …
     pub action: &'static str,
     /// The payload: a JSON object, as text.

@@ -22,6 +22,7 @@ use stationkeeper_core::value::equal;
 use stationkeeper_core::words::SecretVersion;
 use stationkeeper_ocpp::error::CallErrorCode;
 use stationkeeper_ocpp::request::{ChangeStatus, change_configuration, get_configuration};
+use uuid::Uuid;
 
 use crate::audit::Entry;
 use crate::clock;
@@ -29,7 +30,7 @@ use crate::connector::{CallResult, Identity};
 use crate::observe;
 use crate::secret_cache::SecretCache;
 
-pub use crate::wire::{Act, Guard, Stop, Wire};
+pub use crate::wire::{Act, Guard, Request, Stop, Wire};
 
 /// The station that is written, as the audit names it.
 #[derive(Clone, Copy, Debug)]
@@ -230,17 +231,10 @@ impl Pass<'_> {
             .await
             .map_err(|error| Halted::Stopped(Stop(error.to_string())))?;
         let payload = change_configuration(change.spelling.as_str(), value);
+        let request = Request::write("ChangeConfiguration", payload);
+        let id = request.id;
         let Target { identity, .. } = self.target;
-        let called = self
-            .wire
-            .call(
-                identity,
-                "ChangeConfiguration",
-                payload,
-                Act::Write,
-                self.guard,
-            )
-            .await;
+        let called = self.wire.call(identity, request, self.guard).await;
         let secret = matches!(change.value, RememberedValue::Secret(_));
         let written = match called.map_err(Halted::Stopped)? {
             CallResult::Offline => return Err(Halted::Offline),
@@ -248,14 +242,14 @@ impl Pass<'_> {
             result => written(self.wire, &result, secret),
         };
         self.calls += 1;
-        self.audit(change, (!secret).then_some(value), &written)
+        self.audit(id, change, (!secret).then_some(value), &written)
             .await;
         Ok(written)
     }
 
     /// An error is told by the audit itself, and holds the next write.
-    async fn audit(&self, change: &Change, value: Option<&str>, written: &Written) {
-        let call_id = uuid::Uuid::now_v7().to_string();
+    async fn audit(&self, id: Uuid, change: &Change, value: Option<&str>, written: &Written) {
+        let call_id = id.to_string();
         tracing::info!(
             namespace = self.target.namespace,
             station = self.target.station,
@@ -288,16 +282,8 @@ impl Pass<'_> {
         let secret = matches!(change.value, RememberedValue::Secret(_));
         let name = change.spelling.as_str();
         let Target { identity, .. } = self.target;
-        let called = self
-            .wire
-            .call(
-                identity,
-                "GetConfiguration",
-                get_configuration([name]),
-                Act::Read,
-                self.guard,
-            )
-            .await;
+        let request = Request::read("GetConfiguration", get_configuration([name]));
+        let called = self.wire.call(identity, request, self.guard).await;
         let result = match called {
             Ok(CallResult::Offline) => return (None, Some(Halted::Offline)),
             Ok(CallResult::NotDelivered(why)) => return (None, Some(Halted::NotDelivered(why))),

@@ -22,7 +22,7 @@ use stationkeeper_ocpp::request::{Configuration, get_configuration};
 
 use crate::clock;
 use crate::connector::{CallResult, Identity};
-use crate::wire::{Act, Guard, Stop, Wire};
+use crate::wire::{Guard, Request, Stop, Wire};
 
 /// The most keys that are asked for at once of a station that does not say how many it takes. Stations in the field
 /// have been seen to fail on a listing of 40 and more; one was seen that takes 4, which halving finds.
@@ -389,9 +389,7 @@ impl<'a> Pass<'a> {
             .wire
             .call(
                 self.identity,
-                "GetConfiguration",
-                payload,
-                Act::Read,
+                Request::read("GetConfiguration", payload),
                 self.guard,
             )
             .await;

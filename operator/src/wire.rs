@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use crate::audit::Audit;
 use crate::connector::{Call, CallResult, Connector, Identity};
@@ -37,6 +38,38 @@ pub struct Wire {
 
 /// See [`Wire::meter`].
 pub type Meter = dyn Fn(&'static str, &CallResult, Duration) + Send + Sync;
+
+/// A call that is to be made.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The message id that the frame will carry.
+    pub id: Uuid,
+    action: &'static str,
+    payload: Box<RawValue>,
+    act: Act,
+}
+
+impl Request {
+    /// A call that changes nothing.
+    pub fn read(action: &'static str, payload: Box<RawValue>) -> Self {
+        Self::new(action, payload, Act::Read)
+    }
+
+    /// A call that is meant to change the station.
+    pub fn write(action: &'static str, payload: Box<RawValue>) -> Self {
+        Self::new(action, payload, Act::Write)
+    }
+
+    fn new(action: &'static str, payload: Box<RawValue>, act: Act) -> Self {
+        Self {
+            // Random, so that ids never repeat over connections and restarts (OCPP-J 1.6, section 4.1.4).
+            id: Uuid::new_v4(),
+            action,
+            payload,
+            act,
+        }
+    }
+}
 
 /// What a call is for: the brake and a suspension may hold writes and let reads go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,14 +105,19 @@ impl Wire {
     pub async fn call(
         &self,
         identity: &Identity,
-        action: &'static str,
-        payload: Box<RawValue>,
-        act: Act,
+        request: Request,
         guard: &Guard<'_>,
     ) -> Result<CallResult, Stop> {
+        let Request {
+            id,
+            action,
+            payload,
+            act,
+        } = request;
         self.pace.ready().await;
         guard(act)?;
         let call = Call {
+            id,
             action,
             payload,
             timeout: self.timeout,

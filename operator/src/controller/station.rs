@@ -35,7 +35,7 @@ use super::publish::{Report, compose, newest, publish};
 use super::removal;
 use crate::clock;
 use crate::connector::{Identity, Presence};
-use crate::execute::{Act, Stop, Target, execute};
+use crate::execute::{Act, Request, Stop, Target, execute};
 use crate::objects::ChargeStation;
 use crate::observe::{Ask, Pieces, observe};
 use crate::source::{About, PublishError, TellEvent};
@@ -623,12 +623,9 @@ async fn ask_for_activity(
     live.activity_asked = session;
     let identity = Identity::new(&station.spec.identity);
     let payload = trigger_message(Trigger::StatusNotification, None);
+    let request = Request::read("TriggerMessage", payload);
     let guard = |act| still_allowed(context, station, act);
-    if let Err(stop) = context
-        .wire
-        .call(&identity, "TriggerMessage", payload, Act::Read, &guard)
-        .await
-    {
+    if let Err(stop) = context.wire.call(&identity, request, &guard).await {
         tracing::debug!(station = %station.name_any(), why = %stop, "the station was not asked for its connectors");
     }
 }

@@ -159,6 +159,7 @@ impl Stage {
             .call(
                 &Identity::new("cp"),
                 Call {
+                    id: uuid::Uuid::new_v4(),
                     action,
                     payload,
                     timeout,

@@ -22,6 +22,7 @@ type Habit = dyn FnMut(&str, &Value) -> CallResult + Send;
 pub(crate) struct Scripted {
     habit: Mutex<Box<Habit>>,
     calls: Mutex<Vec<(&'static str, Value)>>,
+    ids: Mutex<Vec<String>>,
     in_flight: AtomicU32,
 }
 
@@ -30,12 +31,23 @@ impl Scripted {
         Arc::new(Self {
             habit: Mutex::new(Box::new(habit)),
             calls: Mutex::default(),
+            ids: Mutex::default(),
             in_flight: AtomicU32::new(0),
         })
     }
 
     pub(crate) fn calls(&self) -> Vec<(&'static str, Value)> {
         self.calls.lock().unwrap().clone()
+    }
+
+    /// The message ids of the calls with this action.
+    pub(crate) fn ids_of(&self, action: &str) -> Vec<String> {
+        let (calls, ids) = (self.calls(), self.ids.lock().unwrap());
+        let of_action = calls.iter().zip(ids.iter());
+        of_action
+            .filter(|((of, _), _)| *of == action)
+            .map(|(_, id)| id.clone())
+            .collect()
     }
 
     /// The names that each GetConfiguration asked for.
@@ -93,6 +105,7 @@ impl Connector for Scripted {
                 .lock()
                 .unwrap()
                 .push((call.action, payload.clone()));
+            self.ids.lock().unwrap().push(call.id.to_string());
             let result = self.habit.lock().unwrap()(call.action, &payload);
             if matches!(result, CallResult::TimedOut) {
                 tokio::time::sleep(call.timeout).await;

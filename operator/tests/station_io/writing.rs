@@ -556,7 +556,7 @@ async fn each_call_that_changes_a_station_is_one_line_of_the_audit() {
     });
     let wire = Wire {
         audit: Audit::to(Destination::File(path.clone())).unwrap(),
-        ..Wire::new(station)
+        ..Wire::new(station.clone())
     };
     run(
         &wire,
@@ -586,7 +586,16 @@ async fn each_call_that_changes_a_station_is_one_line_of_the_audit() {
             (&json!("north/baseline"), &json!(3), &json!("CP1"))
         );
     }
-    assert_ne!(lines[0]["callId"], lines[1]["callId"]);
+    let named: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line["callId"].as_str())
+        .collect();
+    assert_eq!(
+        named,
+        station.ids_of("ChangeConfiguration"),
+        "each is named as its frame is"
+    );
+    assert_ne!(named[0], named[1]);
 }
 
 #[cfg(target_os = "linux")]
