@@ -164,6 +164,30 @@ impl State {
         Self::Unknown,
     ];
 
+    /// Should a person look? Drift, and what only a person can mend: Events about it are warnings.
+    pub fn is_trouble(self) -> bool {
+        match self {
+            Self::Invalid
+            | Self::Conflict
+            | Self::NeedsConsent
+            | Self::SecretMissing
+            | Self::Quarantined => true,
+            Self::Drifted
+            | Self::Contested
+            | Self::ReadOnlyMismatch
+            | Self::Rejected
+            | Self::Failed
+            | Self::NotSupported
+            | Self::NotApplicable
+            | Self::Pending
+            | Self::Unverifiable
+            | Self::ResetPending
+            | Self::Unreported
+            | Self::InSync
+            | Self::Unknown => self.is_drift(),
+        }
+    }
+
     /// May a person call this drift? (Rows 9 to 11 and 16 to 19; never waiting, never held, never offline.)
     pub fn is_drift(self) -> bool {
         match self {

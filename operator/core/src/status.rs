@@ -222,7 +222,8 @@ fn is_settled(verdict: &KeyVerdict) -> bool {
     }
 }
 
-/// Why a key cannot go on by itself, if so: a person has to mend the manifest, consent, or make the Secret.
+/// Why a key cannot go on by itself, if so: a person has to mend the manifest, consent, make the Secret, or run the
+/// version that wrote the memory.
 fn stall(verdict: &KeyVerdict) -> Option<&'static str> {
     match (verdict.state, verdict.reason) {
         (State::Invalid, _) => Some("Invalid"),
@@ -231,6 +232,7 @@ fn stall(verdict: &KeyVerdict) -> Option<&'static str> {
         (State::SecretMissing, _) => Some("SecretMissing"),
         (_, Reason::ConfigInvalid) => Some("Invalid"),
         (_, Reason::ConfigUnreadable) => Some("Unreadable"),
+        (_, Reason::NewerMemory) => Some("NewerMemory"),
         _ => None,
     }
 }

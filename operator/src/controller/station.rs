@@ -860,7 +860,7 @@ async fn tell(context: &Context, station: &ChargeStation, cell: &Cell, told: Tol
                 continue;
             }
             let event = TellEvent {
-                warning: change.to.is_drift(),
+                warning: change.to.is_trouble(),
                 reason: format!("{:?}", change.to),
                 action: "Reconcile".to_owned(),
                 note: format!("{}: {}", change.key, change.message),

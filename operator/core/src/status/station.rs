@@ -172,18 +172,6 @@ fn ready(plan: &Plan, passing: bool) -> Condition {
     if let Some((reason, message)) = first_stall(&plan.keys) {
         return condition("Ready", false, reason, message);
     }
-    if plan
-        .keys
-        .iter()
-        .any(|verdict| verdict.reason == Reason::NewerMemory)
-    {
-        return condition(
-            "Ready",
-            false,
-            "NewerMemory",
-            "memory was written by a newer version: no calls are made",
-        );
-    }
     if is_progressing(plan, passing) {
         return condition("Ready", false, "Progressing", progress(plan));
     }

@@ -4,6 +4,7 @@
 mod events;
 mod fake_station;
 mod given;
+mod kstatus;
 mod ordering;
 mod outcomes;
 mod properties;
