@@ -112,6 +112,7 @@ pub(crate) async fn measure(options: &Options) -> Result<Measured> {
 fn call(payload: &'static str) -> Result<Call> {
     let payload = RawValue::from_string(payload.to_owned()).context("a payload")?;
     Ok(Call {
+        id: uuid::Uuid::new_v4(),
         action: "GetConfiguration",
         payload,
         timeout: Duration::from_secs(30),

@@ -5,7 +5,7 @@ use super::{
     condition, counted, is_answered, is_settled, stall,
 };
 use crate::plan::{KeyVerdict, Plan};
-use crate::state::{Reason, State};
+use crate::state::State;
 use crate::station::{Link, StationFacts};
 
 /// Tells of a station after a pass. `passing`: a pass is under way or due now (Reconciling).
