@@ -1,7 +1,10 @@
-//! The controllers: one reconciles stations, a small one sums stations up into the status of configs.
+//! The controllers: one reconciles stations, a small one sums stations up into the status of configs,
+//! another tells of catalogues.
 //!
 //! `station.rs` reads like the picture in section 4 of the design; the other files are its steps.
 
+mod catalogue_status;
+mod catalogues;
 mod config;
 mod context;
 mod gather;
@@ -11,6 +14,8 @@ mod queue;
 mod removal;
 mod station;
 
+pub use catalogue_status::tell_catalogues;
+pub use catalogues::{Catalogues, UnreadableCatalogue};
 pub use config::summarise_configs;
 pub use context::{Context, Moment, Settings, VerdictSink};
 pub use gather::{Configs, PAUSED, REGISTERED, Unreadable};

@@ -33,7 +33,7 @@ use self::merge::{Merged, Now, Sources, is_bad, merge};
 use self::table::{Changes, Table};
 use crate::clock;
 use crate::manifest::{self, Body, Kind, Manifests, ObjectId, Problem};
-use crate::objects::{ChargeStation, ChargeStationConfig};
+use crate::objects::{ChargeStation, ChargeStationConfig, KeyCatalogue};
 use crate::source::SecretData;
 
 /// How a folder is read.
@@ -95,19 +95,22 @@ pub struct FolderSource {
 pub struct FolderStreams {
     stations: mpsc::UnboundedReceiver<watcher::Event<ChargeStation>>,
     configs: mpsc::UnboundedReceiver<watcher::Event<ChargeStationConfig>>,
+    catalogues: mpsc::UnboundedReceiver<watcher::Event<KeyCatalogue>>,
 }
 
 impl FolderStreams {
-    /// Both streams.
+    /// All streams.
     pub fn split(
         self,
     ) -> (
         impl Stream<Item = watcher::Event<ChargeStation>> + Send + 'static,
         impl Stream<Item = watcher::Event<ChargeStationConfig>> + Send + 'static,
+        impl Stream<Item = watcher::Event<KeyCatalogue>> + Send + 'static,
     ) {
         (
             UnboundedReceiverStream::new(self.stations),
             UnboundedReceiverStream::new(self.configs),
+            UnboundedReceiverStream::new(self.catalogues),
         )
     }
 }
@@ -116,6 +119,7 @@ impl FolderStreams {
 struct Inner {
     stations: Table<ChargeStation>,
     configs: Table<ChargeStationConfig>,
+    catalogues: Table<KeyCatalogue>,
     secrets: BTreeMap<ObjectId, (SecretData, Arc<Path>)>,
     /// Secrets whose declaration is bad, and why.
     bad_secrets: BTreeMap<ObjectId, String>,
@@ -162,10 +166,12 @@ impl FolderSource {
         }
         let (station_events, stations) = mpsc::unbounded_channel();
         let (config_events, configs) = mpsc::unbounded_channel();
+        let (catalogue_events, catalogues) = mpsc::unbounded_channel();
         let version = past.newest_version();
         let mut inner = Inner {
             stations: Table::new(station_events, past.stations),
             configs: Table::new(config_events, past.configs),
+            catalogues: Table::new(catalogue_events, past.catalogues),
             secrets: BTreeMap::new(),
             bad_secrets: BTreeMap::new(),
             parsed: BTreeMap::new(),
@@ -182,6 +188,7 @@ impl FolderSource {
             match id.kind {
                 Kind::Station => inner.stations.recall(id, object, &mut inner.version),
                 Kind::Config => inner.configs.recall(id, object, &mut inner.version),
+                Kind::Catalogue => inner.catalogues.recall(id, object, &mut inner.version),
                 Kind::Secret => {}
             }
         }
@@ -192,7 +199,12 @@ impl FolderSource {
             inner: Mutex::new(inner),
             secrets_changed: watch::Sender::new(0),
         };
-        Ok((Arc::new(source), FolderStreams { stations, configs }))
+        let streams = FolderStreams {
+            stations,
+            configs,
+            catalogues,
+        };
+        Ok((Arc::new(source), streams))
     }
 
     /// Looks at the folder again and again. Ends never; the caller drops it at shutdown, at any moment.
@@ -236,6 +248,13 @@ impl FolderSource {
         self.lock()
             .stations
             .unreadable(&id_of(Kind::Station, station))
+    }
+
+    /// Alike for a catalogue.
+    pub fn unreadable_catalogue(&self, catalogue: &ObjectRef<KeyCatalogue>) -> Option<String> {
+        self.lock()
+            .catalogues
+            .unreadable(&id_of(Kind::Catalogue, catalogue))
     }
 
     /// All that is wrong in the manifests now.
@@ -355,6 +374,7 @@ impl FolderSource {
         let inner = self.lock();
         inner.stations.tell(&changes.stations, first);
         inner.configs.tell(&changes.configs, first);
+        inner.catalogues.tell(&changes.catalogues, first);
         if changes.secrets {
             self.secrets_changed.send_modify(|count| *count += 1);
         }
@@ -382,6 +402,7 @@ impl FolderSource {
                 .stations
                 .remembered()
                 .chain(inner.configs.remembered())
+                .chain(inner.catalogues.remembered())
                 .collect::<Vec<_>>()
         };
         match self.state.write_objects(&objects).await {
@@ -437,6 +458,7 @@ impl Inner {
         self.stations
             .known()
             .chain(self.configs.known())
+            .chain(self.catalogues.known())
             .chain(secrets)
             .collect()
     }
@@ -466,6 +488,25 @@ impl Inner {
                 (Kind::Config, Now::Held { reason }) => {
                     self.configs
                         .hold(&id, file, reason, &mut self.version, &mut changes.configs);
+                }
+                (Kind::Catalogue, Now::Good(Body::Catalogue(catalogue))) => {
+                    self.catalogues.put(
+                        &id,
+                        *catalogue,
+                        file,
+                        now,
+                        &mut self.version,
+                        &mut changes.catalogues,
+                    );
+                }
+                (Kind::Catalogue, Now::Held { reason }) => {
+                    self.catalogues.hold(
+                        &id,
+                        file,
+                        reason,
+                        &mut self.version,
+                        &mut changes.catalogues,
+                    );
                 }
                 (Kind::Station, Now::Good(Body::Station(station))) => {
                     match self.stations.refused_change(&id, &station) {
@@ -511,13 +552,14 @@ impl Inner {
                     }
                 },
                 // A body of another kind than its id: the reader makes none.
-                (Kind::Config | Kind::Station | Kind::Secret, Now::Good(_)) => {}
+                (Kind::Config | Kind::Station | Kind::Catalogue | Kind::Secret, Now::Good(_)) => {}
             }
         }
         for id in gone {
             match id.kind {
                 Kind::Station => self.stations.remove(&id, &mut changes.stations),
                 Kind::Config => self.configs.remove(&id, &mut changes.configs),
+                Kind::Catalogue => self.catalogues.remove(&id, &mut changes.catalogues),
                 Kind::Secret => {}
             }
         }

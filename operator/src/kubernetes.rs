@@ -9,6 +9,7 @@ mod namespaces;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference, Secret};
@@ -29,6 +30,7 @@ use crate::clock;
 use crate::connector::Pending;
 use crate::objects::{
     ChargeStation, ChargeStationConfig, ChargeStationConfigStatus, ChargeStationStatus,
+    KeyCatalogue, KeyCatalogueStatus,
 };
 use crate::source::{About, PublishError, Publisher, SecretData, Secrets, SecretsError, TellEvent};
 
@@ -78,16 +80,37 @@ impl Kubernetes {
             + Send
             + 'static,
     {
+        self.in_namespaces(watch_one)
+    }
+
+    /// Watches all catalogues, as [`Self::watch`] does.
+    ///
+    /// A cluster whose CustomResourceDefinitions are older than the operator does not know the kind. Then there are no
+    /// catalogues, which is what is told, and loudly; the fleet is not left alone for that, and when the definition is
+    /// there, so are the catalogues. Not so once they have been listed: a definition that goes away for a moment
+    /// deletes no guard.
+    pub fn watch_catalogues(
+        &self,
+    ) -> impl Stream<Item = watcher::Event<KeyCatalogue>> + Send + 'static {
+        self.in_namespaces(watch_catalogues_of)
+    }
+
+    /// The namespaces that are watched, as one stream.
+    fn in_namespaces<K, S>(&self, watch: fn(Api<K>) -> S) -> BoxStream<'static, watcher::Event<K>>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + HasStatus
+            + Clone
+            + Send
+            + 'static,
+        S: Stream<Item = watcher::Event<K>> + Send + 'static,
+    {
+        let in_namespace =
+            |namespace: &String| watch(Api::namespaced(self.client.clone(), namespace));
         match self.namespaces.as_slice() {
-            [] => watch_one(Api::all(self.client.clone())).boxed(),
-            [namespace] => watch_one(Api::namespaced(self.client.clone(), namespace)).boxed(),
-            namespaces => {
-                let watches = namespaces
-                    .iter()
-                    .map(|namespace| Api::namespaced(self.client.clone(), namespace))
-                    .map(watch_one::<K>);
-                namespaces::together(watches.collect()).boxed()
-            }
+            [] => watch(Api::all(self.client.clone())).boxed(),
+            [only] => in_namespace(only).boxed(),
+            several => namespaces::together(several.iter().map(in_namespace).collect()).boxed(),
         }
     }
 
@@ -172,6 +195,46 @@ where
         })
 }
 
+/// Watches the catalogues of one API, as [`Kubernetes::watch_catalogues`] says.
+fn watch_catalogues_of(
+    api: Api<KeyCatalogue>,
+) -> impl Stream<Item = watcher::Event<KeyCatalogue>> + Send + 'static {
+    let mut listed = false;
+    watcher(api, watcher::Config::default())
+        .default_backoff()
+        .flat_map(move |event| {
+            let events = match event {
+                Ok(event) => {
+                    listed |= matches!(event, watcher::Event::InitDone);
+                    vec![event]
+                }
+                Err(error) if !listed && is_unknown_kind(&error) => {
+                    listed = true;
+                    tracing::error!(
+                        "the API server does not know the kind KeyCatalogue: no catalogue is read until the \
+                         CustomResourceDefinition keycatalogues.stationkeeper.dev is installed \
+                         (`stationkeeper crds | kubectl apply --server-side -f -`)"
+                    );
+                    vec![watcher::Event::Init, watcher::Event::InitDone]
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        kind = "KeyCatalogue",
+                        error = &error as &dyn std::error::Error,
+                        "failed to watch; trying again"
+                    );
+                    Vec::new()
+                }
+            };
+            futures::stream::iter(events)
+        })
+}
+
+/// The list of a kind is not found when there is no such kind; an absent namespace has an empty list.
+fn is_unknown_kind(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
+}
+
 fn per_second(count: u32) -> Quota {
     Quota::per_second(NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN))
 }
@@ -204,6 +267,15 @@ impl Publisher for Kubernetes {
         status: &'a ChargeStationConfigStatus,
     ) -> Pending<'a, Result<ChargeStationConfig, PublishError>> {
         Box::pin(self.apply(config, resource_version, "ChargeStationConfig", status))
+    }
+
+    fn catalogue<'a>(
+        &'a self,
+        catalogue: &'a ObjectRef<KeyCatalogue>,
+        resource_version: &'a str,
+        status: &'a KeyCatalogueStatus,
+    ) -> Pending<'a, Result<KeyCatalogue, PublishError>> {
+        Box::pin(self.apply(catalogue, resource_version, "KeyCatalogue", status))
     }
 
     fn event<'a>(&'a self, about: About<'a>, event: TellEvent) -> Pending<'a, ()> {

@@ -1,6 +1,6 @@
 //! Manifests: the bytes of a YAML or JSON file → the objects in it, as kubectl would read them.
 //!
-//! In come the bytes of one file; out go its ChargeStationConfigs, ChargeStations and Secrets, each with its place, and
+//! In come the bytes of one file; out go its ChargeStationConfigs, ChargeStations, KeyCatalogues and Secrets, each with its place, and
 //! every problem with file, line, column, reason and mend. One bad document does not stop the others. Objects of other
 //! groups are noted and left alone. What does not happen here: reading the disk, watching, and any decision about what a
 //! bad object means for the stations (that is [`crate::folder`]'s).
@@ -24,7 +24,9 @@ use serde_json::json;
 use self::node::{Document, Node, Position, Value, shorten};
 use self::schema::{FieldMistake, nearest};
 use crate::objects::schema::Kind as SchemaKind;
-use crate::objects::{API_VERSION, ChargeStation, ChargeStationConfig, GROUP, VERSION, check};
+use crate::objects::{
+    API_VERSION, ChargeStation, ChargeStationConfig, GROUP, KeyCatalogue, VERSION, check,
+};
 use crate::source::SecretData;
 
 /// The largest file that is read: some 20,000 stations. A larger one is a mistake more often than a fleet.
@@ -88,16 +90,22 @@ pub enum Kind {
     Config,
     /// `ChargeStation`.
     Station,
+    /// `KeyCatalogue`.
+    Catalogue,
     /// `Secret`.
     Secret,
 }
 
 impl Kind {
+    /// The kinds of ours: those with a spec and a status.
+    pub const OURS: [Self; 3] = [Self::Config, Self::Station, Self::Catalogue];
+
     /// As manifests spell it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Config => "ChargeStationConfig",
             Self::Station => "ChargeStation",
+            Self::Catalogue => "KeyCatalogue",
             Self::Secret => "Secret",
         }
     }
@@ -140,6 +148,8 @@ pub enum Body {
     Config(Box<ChargeStationConfig>),
     /// A station.
     Station(Box<ChargeStation>),
+    /// A catalogue.
+    Catalogue(Box<KeyCatalogue>),
     /// A Secret's data.
     Secret(SecretData),
 }
@@ -322,7 +332,9 @@ impl Reader<'_> {
 
     fn declare(&mut self, kind: Kind, root: &Node, mut mistakes: Vec<FieldMistake>) {
         let known: &[&str] = match kind {
-            Kind::Config | Kind::Station => &["apiVersion", "kind", "metadata", "spec", "status"],
+            Kind::Config | Kind::Station | Kind::Catalogue => {
+                &["apiVersion", "kind", "metadata", "spec", "status"]
+            }
             Kind::Secret => &[
                 "apiVersion",
                 "kind",
@@ -370,6 +382,8 @@ impl Reader<'_> {
             .map(|config: ChargeStationConfig| Body::Config(Box::new(config))),
             Kind::Station => object(SchemaKind::ChargeStation, root, metadata, &mut mistakes)
                 .map(|station: ChargeStation| Body::Station(Box::new(station))),
+            Kind::Catalogue => object(SchemaKind::KeyCatalogue, root, metadata, &mut mistakes)
+                .map(|catalogue: KeyCatalogue| Body::Catalogue(Box::new(catalogue))),
             Kind::Secret => Some(Body::Secret(secret(root, &mut mistakes))),
         };
         let place = Place {
@@ -421,13 +435,13 @@ fn said(root: &Node) -> Said {
             return wrong(
                 "kind",
                 at,
-                "is missing: say `kind: ChargeStationConfig` or `kind: ChargeStation`".to_owned(),
+                "is missing: say `kind: ChargeStationConfig`, `kind: ChargeStation` or `kind: KeyCatalogue`".to_owned(),
             );
         }
     };
     let place = |field: &str| root.get(field).map_or(root.at, |node| node.at);
     let group = api.split_once('/').map_or("", |(group, _)| group);
-    let ours = [Kind::Config, Kind::Station];
+    let ours = Kind::OURS;
     let list_of = |kind: Kind| format!("{}List", kind.as_str());
     match (api, kind) {
         ("v1", "List" | "SecretList") => Said::List,
@@ -437,13 +451,13 @@ fn said(root: &Node) -> Said {
                 .into_iter()
                 .find(|ours| ours.as_str() == kind || list_of(*ours) == kind)
             else {
-                let message = match kind {
-                    "KeyCatalogue" => "KeyCatalogue is not read by this version: delete the object, or wait for the version that reads it".to_owned(),
-                    kind => {
-                        let near = nearest(kind, ours.map(Kind::as_str)).map(|near| format!("; did you mean {near:?}?"));
-                        format!("{:?} is no kind of {GROUP}: it has ChargeStationConfig and ChargeStation{}", shorten(kind), near.unwrap_or_default())
-                    }
-                };
+                let near = nearest(kind, ours.map(Kind::as_str))
+                    .map(|near| format!("; did you mean {near:?}?"));
+                let message = format!(
+                    "{:?} is no kind of {GROUP}: it has ChargeStationConfig, ChargeStation and KeyCatalogue{}",
+                    shorten(kind),
+                    near.unwrap_or_default()
+                );
                 return wrong("kind", place("kind"), message);
             };
             if api != API_VERSION {

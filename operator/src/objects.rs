@@ -13,11 +13,13 @@ pub mod check;
 mod columns;
 pub mod convert;
 pub mod fit;
+mod key_catalogue;
 mod rules;
 pub mod schema;
 
 pub use charge_station::*;
 pub use charge_station_config::*;
+pub use key_catalogue::*;
 
 /// The API group.
 pub const GROUP: &str = "stationkeeper.dev";

@@ -11,6 +11,7 @@ use secrecy::SecretSlice;
 use crate::connector::Pending;
 use crate::objects::{
     ChargeStation, ChargeStationConfig, ChargeStationConfigStatus, ChargeStationStatus,
+    KeyCatalogue, KeyCatalogueStatus,
 };
 
 /// The data of one Secret, by key. `Debug` shows nothing of the values.
@@ -57,6 +58,14 @@ pub trait Publisher: Send + Sync + 'static {
         resource_version: &'a str,
         status: &'a ChargeStationConfigStatus,
     ) -> Pending<'a, Result<ChargeStationConfig, PublishError>>;
+
+    /// Replaces the whole status of a catalogue, alike.
+    fn catalogue<'a>(
+        &'a self,
+        catalogue: &'a ObjectRef<KeyCatalogue>,
+        resource_version: &'a str,
+        status: &'a KeyCatalogueStatus,
+    ) -> Pending<'a, Result<KeyCatalogue, PublishError>>;
 
     /// Tells an event (a Kubernetes Event, or a log line). Best effort.
     fn event<'a>(&'a self, about: About<'a>, event: TellEvent) -> Pending<'a, ()>;

@@ -8,11 +8,12 @@ use std::sync::{Arc, RwLock};
 
 use futures::{Stream, StreamExt};
 use kube::ResourceExt;
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher;
 use tokio::sync::{mpsc, watch};
 
-use crate::objects::{ChargeStation, ChargeStationConfig};
+use crate::objects::{ChargeStation, ChargeStationConfig, KeyCatalogue};
 
 /// What changed in the stores.
 #[derive(Clone, Debug)]
@@ -21,10 +22,14 @@ pub enum Changed {
     Station(ObjectRef<ChargeStation>),
     /// A config's object; every station of its namespace may be concerned.
     Config(ObjectRef<ChargeStationConfig>),
+    /// A catalogue's object; every station of its namespace may be concerned.
+    Catalogue(ObjectRef<KeyCatalogue>),
     /// All stations were listed (afresh).
     Stations,
     /// All configs were listed (afresh).
     Configs,
+    /// All catalogues were listed (afresh).
+    Catalogues,
 }
 
 /// The local stores.
@@ -34,6 +39,8 @@ pub struct Stores {
     pub stations: Store<ChargeStation>,
     /// Every config.
     pub configs: Store<ChargeStationConfig>,
+    /// Every catalogue.
+    pub catalogues: Store<KeyCatalogue>,
     identities: Arc<RwLock<Identities>>,
     filled: watch::Receiver<Filled>,
 }
@@ -43,6 +50,28 @@ pub struct Stores {
 struct Filled {
     stations: bool,
     configs: bool,
+    catalogues: bool,
+}
+
+impl Filled {
+    /// The kinds that were never listed.
+    fn missing(self) -> Vec<&'static str> {
+        let Self {
+            stations,
+            configs,
+            catalogues,
+        } = self;
+        let kinds = [
+            (stations, "ChargeStations"),
+            (configs, "ChargeStationConfigs"),
+            (catalogues, "KeyCatalogues"),
+        ];
+        kinds
+            .into_iter()
+            .filter(|(listed, _)| !listed)
+            .map(|(_, kind)| kind)
+            .collect()
+    }
 }
 
 /// Which objects claim which identity.
@@ -67,29 +96,33 @@ pub enum Claim {
 }
 
 impl Stores {
-    /// Makes the stores and the tasks that fill them from two streams of events. The tasks end when their stream ends;
+    /// Makes the stores and the tasks that fill them from three streams of events. The tasks end when their stream ends;
     /// the caller joins them.
-    pub fn fill<S, C>(
+    pub fn fill<S, C, K>(
         stations: S,
         configs: C,
+        catalogues: K,
         changes: mpsc::UnboundedSender<Changed>,
     ) -> (Self, impl Future<Output = ()> + Send + 'static)
     where
         S: Stream<Item = watcher::Event<ChargeStation>> + Send + 'static,
         C: Stream<Item = watcher::Event<ChargeStationConfig>> + Send + 'static,
+        K: Stream<Item = watcher::Event<KeyCatalogue>> + Send + 'static,
     {
         let (station_store, mut station_writer) = reflector::store();
-        let (config_store, mut config_writer) = reflector::store();
+        let (config_store, config_writer) = reflector::store();
+        let (catalogue_store, catalogue_writer) = reflector::store();
         let identities = Arc::new(RwLock::new(Identities::default()));
         let (fills, filled) = watch::channel(Filled::default());
         let stores = Self {
             stations: station_store,
             configs: config_store,
+            catalogues: catalogue_store,
             identities: Arc::clone(&identities),
             filled,
         };
-        let config_fills = fills.clone();
-        let station_changes = changes.clone();
+        let (config_fills, catalogue_fills) = (fills.clone(), fills.clone());
+        let (station_changes, config_changes) = (changes.clone(), changes.clone());
         let stations = async move {
             let mut stations = std::pin::pin!(stations);
             let mut listing = Vec::new();
@@ -132,37 +165,47 @@ impl Stores {
                 }
             }
         };
-        let configs = async move {
-            let mut configs = std::pin::pin!(configs);
-            while let Some(event) = configs.next().await {
-                config_writer.apply_watcher_event(&event);
-                let told = match event {
-                    watcher::Event::Apply(config) | watcher::Event::Delete(config) => {
-                        Changed::Config(ObjectRef::from_obj(&config))
-                    }
-                    watcher::Event::Init | watcher::Event::InitApply(_) => continue,
-                    watcher::Event::InitDone => {
-                        config_fills.send_modify(|filled| filled.configs = true);
-                        Changed::Configs
-                    }
-                };
-                if changes.send(told).is_err() {
-                    return;
+        let configs = follow(
+            configs,
+            config_writer,
+            config_changes,
+            move |change| match change {
+                One(config) => Changed::Config(config),
+                All => {
+                    config_fills.send_modify(|filled| filled.configs = true);
+                    Changed::Configs
                 }
-            }
-        };
+            },
+        );
+        let catalogues = follow(
+            catalogues,
+            catalogue_writer,
+            changes,
+            move |change| match change {
+                One(catalogue) => Changed::Catalogue(catalogue),
+                All => {
+                    catalogue_fills.send_modify(|filled| filled.catalogues = true);
+                    Changed::Catalogues
+                }
+            },
+        );
         (stores, async move {
-            futures::future::join(stations, configs).await;
+            futures::future::join3(stations, configs, catalogues).await;
         })
     }
 
-    /// Resolves when both kinds have been listed; never, if their streams ended before.
+    /// The kinds that were never listed; empty: the stores are filled.
+    pub fn missing(&self) -> Vec<&'static str> {
+        self.filled.borrow().missing()
+    }
+
+    /// Resolves when every kind has been listed; never, if their streams ended before.
     ///
     /// kube's own `wait_until_ready` wakes one waiter only, and its applier is one.
     pub async fn filled(&self) {
         let mut filled = self.filled.clone();
         if filled
-            .wait_for(|filled| filled.stations && filled.configs)
+            .wait_for(|filled| filled.missing().is_empty())
             .await
             .is_err()
         {
@@ -188,6 +231,41 @@ impl Stores {
             (None, _) => Claim::Nobody,
             (Some(one), 1) => Claim::One(one),
             (Some(first), _) => Claim::Several(std::iter::once(first).chain(refs).collect()),
+        }
+    }
+}
+
+/// What changed of one kind.
+enum Change<T: reflector::Lookup<DynamicType = ()>> {
+    /// One object.
+    One(ObjectRef<T>),
+    /// All were listed.
+    All,
+}
+
+use Change::{All, One};
+
+/// Fills a store and tells of each change, until the stream ends or nobody listens.
+async fn follow<T>(
+    events: impl Stream<Item = watcher::Event<T>>,
+    mut writer: Writer<T>,
+    changes: mpsc::UnboundedSender<Changed>,
+    told: impl Fn(Change<T>) -> Changed,
+) where
+    T: reflector::Lookup<DynamicType = ()> + Clone,
+{
+    let mut events = std::pin::pin!(events);
+    while let Some(event) = events.next().await {
+        writer.apply_watcher_event(&event);
+        let change = match event {
+            watcher::Event::Apply(object) | watcher::Event::Delete(object) => {
+                One(ObjectRef::from_obj(&object))
+            }
+            watcher::Event::Init | watcher::Event::InitApply(_) => continue,
+            watcher::Event::InitDone => All,
+        };
+        if changes.send(told(change)).is_err() {
+            return;
         }
     }
 }
@@ -247,6 +325,7 @@ mod tests {
         let (stores, fill) = Stores::fill(
             futures::stream::iter(events),
             futures::stream::empty(),
+            futures::stream::empty(),
             changes,
         );
         assert_eq!(stores.claim("cp-1"), Claim::NotSynced);
@@ -266,6 +345,7 @@ mod tests {
         let (changes, _kept) = mpsc::unbounded_channel();
         let (stores, fill) = Stores::fill(
             futures::stream::iter(events),
+            futures::stream::empty(),
             futures::stream::empty(),
             changes,
         );

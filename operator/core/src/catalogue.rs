@@ -32,7 +32,7 @@ pub use facts::{
 };
 pub use matching::{Case, FirmwareOrder, StationMatch, glob_matches};
 pub use pattern::Pattern;
-pub use review::{Remark, review};
+pub use review::{Remark, review, review_among};
 pub use station::StationCatalogue;
 
 use crate::words::{Device, Key};
@@ -74,6 +74,21 @@ const MOST_SUGGESTIONS: usize = 5;
 /// The documents that match a station, by index, with their rank; the lowest first.
 type Matching = Vec<(usize, u16)>;
 
+/// How many mergings are kept. A fleet has a few; what stations report must not make it many.
+const MOST_MERGED: usize = 256;
+
+/// A user's document as it takes part.
+#[derive(Clone, Debug)]
+pub struct UserDocument {
+    /// What it is called: the name of the `KeyCatalogue`.
+    pub name: String,
+    /// What it says.
+    pub document: Arc<CatalogueDocument>,
+    /// Why its keys are held, if they are: the object cannot be used and speaks of them all the same. What the document
+    /// says besides the names of keys should then be nothing.
+    pub held: Option<String>,
+}
+
 impl Catalogue {
     /// The embedded data, parsed once. Panics never: a test proves that it loads.
     pub fn built_in() -> Arc<Self> {
@@ -110,6 +125,15 @@ impl Catalogue {
         &self,
         documents: impl IntoIterator<Item = (String, CatalogueDocument)>,
     ) -> Arc<Self> {
+        self.with_users(documents.into_iter().map(|(name, document)| UserDocument {
+            name,
+            document: Arc::new(document),
+            held: None,
+        }))
+    }
+
+    /// As [`Self::with_documents`], with documents that only hold their keys among them.
+    pub fn with_users(&self, documents: impl IntoIterator<Item = UserDocument>) -> Arc<Self> {
         let built_in = self
             .documents
             .iter()
@@ -117,7 +141,7 @@ impl Catalogue {
             .cloned();
         let mut users: Vec<_> = documents
             .into_iter()
-            .map(|(name, document)| Arc::new(Layered::new(name, Tier::User, document)))
+            .map(|user| Arc::new(Layered::of_user(user)))
             .collect();
         users.sort_by(|a, b| a.name.cmp(&b.name));
         Arc::new(Self {
@@ -150,6 +174,9 @@ impl Catalogue {
                 .iter()
                 .map(|&(index, rank)| (self.documents[index].as_ref(), rank)),
         );
+        if merged.len() >= MOST_MERGED {
+            merged.clear();
+        }
         merged.insert(matching, made.clone());
         made
     }
@@ -158,7 +185,7 @@ impl Catalogue {
     pub fn documents(&self) -> impl Iterator<Item = (&str, &CatalogueDocument)> {
         self.documents
             .iter()
-            .map(|layered| (layered.name.as_str(), &layered.document))
+            .map(|layered| (layered.name.as_str(), layered.document.as_ref()))
     }
 
     /// What each document says by itself, unmerged, key by key: the built-in ones first, each in its own order.

@@ -166,6 +166,10 @@ pub struct WriteMemory {
     /// The firmware that answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub firmware: Option<String>,
+    /// Stands for what the catalogue said of the key when it was written; 0: that was not remembered. A rejection is
+    /// no longer about the same write when the catalogue says something else.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub known: u32,
     /// Which config wanted it, at which generation.
     pub config: ConfigRef,
     /// See `config`.

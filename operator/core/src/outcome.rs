@@ -79,6 +79,7 @@ pub fn intend(mut memory: Memory, changes: &[Change], now: Timestamp) -> Memory 
             busy: change.busy,
             unmet: change.unmet.clone(),
             firmware,
+            known: change.definition.digest(),
             config: change.config.clone(),
             generation: change.generation,
         });

@@ -32,7 +32,7 @@ use jiff::Timestamp;
 
 use crate::catalogue::Definition;
 use crate::layer::{Consent, Mode, WhenRemoved};
-use crate::memory::{FORMAT_VERSION, MAX_KEYS, Memory, RememberedValue, Until};
+use crate::memory::{Answer, FORMAT_VERSION, MAX_KEYS, Memory, RememberedValue, Until};
 use crate::observed::Observed;
 use crate::state::{Reason, State};
 use crate::station::{Policy, StationFacts};
@@ -224,6 +224,7 @@ pub fn plan(
     let pending_reset = reset::pending(&cases, &rulings, &after);
     let mut findings = desired.findings.clone();
     findings.extend(restored.findings);
+    findings.extend(cases.iter().filter_map(needs_boot_after_all));
     read.now.extend(restored.read);
     let changes = if read.now.is_empty() {
         ordered.changes
@@ -245,6 +246,21 @@ pub fn plan(
         check_again,
         memory: forgotten,
     }
+}
+
+/// The station said RebootRequired to a write that, by the catalogue, takes effect at once; the station's word counts.
+fn needs_boot_after_all(case: &Case<'_>) -> Option<Finding> {
+    let disagrees = case.immediate && case.answer() == Some(Answer::RebootRequired);
+    disagrees.then(|| Finding {
+        severity: Severity::Warning,
+        rule: "TakesEffectDisagrees".to_owned(),
+        key: Some(case.setting.key.clone()),
+        message: format!(
+            "the catalogue says that {} takes effect at once, the station says that it needs a boot; the station's word \
+             counts",
+            case.setting.key
+        ),
+    })
 }
 
 /// The write of one key, as it stands before ordering.

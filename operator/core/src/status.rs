@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::layer::Mode;
 use crate::plan::KeyVerdict;
 use crate::state::{Reason, State};
-use crate::words::Key;
+use crate::words::{Finding, Key};
 
 pub use config::config_status;
 pub use station::station_status;
@@ -22,6 +22,9 @@ pub use transition::{Transition, transitions};
 
 /// How many deviations a status names; beyond that only the count.
 pub const MAX_DEVIATIONS: usize = 50;
+
+/// How many findings a status names.
+pub const MAX_FINDINGS: usize = 10;
 
 /// How many examples a config's status names.
 pub const MAX_EXAMPLES: usize = 20;
@@ -92,6 +95,8 @@ pub struct StationStatus {
     pub deviations: Vec<Deviation>,
     /// How many there are in all.
     pub deviation_count: i32,
+    /// What a person should know besides, at most [`MAX_FINDINGS`]; what a deviation says already is left out.
+    pub findings: Vec<Finding>,
     /// Ready and InSync always; Reconciling, Stalled, Drifted, ResetRequired only while True; Connected always.
     pub conditions: Vec<Condition>,
 }

@@ -28,7 +28,8 @@ pub(crate) use barrier::{is_read_only, missing_consent};
 pub struct Desired {
     /// By canonical name.
     pub settings: BTreeMap<Key, DesiredSetting>,
-    /// What a person should know (cross-key rules, disagreements between catalogue and station).
+    /// What a person should know (cross-key rules, disagreements between catalogue and station, and between catalogues
+    /// about a managed key).
     pub findings: Vec<Finding>,
     /// Stands for keys, values, configs and generations: equal hashes, equal desires. Hex, 16 digits. Status shows it
     /// as `resolvedHash`, so that a config can tell whether a station knows its present generation.
@@ -135,6 +136,10 @@ pub fn validate(
         .collect();
     for finding in catalogue.findings() {
         bar(&mut settings, finding, State::Conflict);
+        let is_managed = |key: &Key| settings.contains_key(key);
+        if finding.key.as_ref().is_some_and(is_managed) {
+            findings.push(finding.clone());
+        }
     }
     let broken = broken_rules(&settings, catalogue, station, observed);
     for finding in &broken {

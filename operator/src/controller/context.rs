@@ -1,24 +1,22 @@
 //! What every reconcile shares.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 use kube::runtime::reflector::ObjectRef;
-use stationkeeper_core::catalogue::{Catalogue, StationCatalogue};
 use stationkeeper_core::plan::KeyVerdict;
 use stationkeeper_core::station::Brake;
-use stationkeeper_core::words::Device;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::catalogues::Catalogues;
 use super::gather::Configs;
 use super::live::{Lives, Told};
 use crate::connector::Connector;
 use crate::execute::Wire;
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
-use crate::objects::{ChargeStation, ChargeStationConfig};
+use crate::objects::{ChargeStation, ChargeStationConfig, KeyCatalogue};
 use crate::secret_cache::SecretCache;
 use crate::source::Publisher;
 use crate::stores::Stores;
@@ -73,8 +71,8 @@ pub struct Context {
     pub wire: Arc<Wire>,
     /// Secrets by name.
     pub secrets: Arc<SecretCache>,
-    /// What is known of keys.
-    pub catalogue: Arc<Catalogue>,
+    /// What is known of keys, namespace by namespace.
+    pub catalogues: Catalogues,
     /// May we act?
     pub leadership: Leadership,
     /// The brake.
@@ -87,37 +85,19 @@ pub struct Context {
     pub settings: Settings,
     /// Configs whose stations told something new.
     pub touched: mpsc::UnboundedSender<ObjectRef<ChargeStationConfig>>,
+    /// Catalogues of which something new is to be told.
+    pub touched_catalogues: mpsc::UnboundedSender<ObjectRef<KeyCatalogue>>,
     /// Who else wants every verdict.
     pub sink: Option<Arc<dyn VerdictSink>>,
     /// The process has been asked to end: nothing new is written.
     pub ending: CancellationToken,
     /// Wakes the queue for [`Context::look_again`].
     pub again: tokio::sync::Notify,
-    /// Catalogues by device, so that a fleet of one model shares one.
-    pub catalogues: Mutex<HashMap<(Device, Option<String>), StationCatalogue>>,
 }
 
 impl Context {
     /// Asks for a look at every station, for what no watch tells of: Secrets that were read again.
     pub fn look_again(&self) {
         self.again.notify_one();
-    }
-
-    /// What is known of keys for a device and firmware.
-    pub fn catalogue_for(&self, device: &Device, firmware: Option<&str>) -> StationCatalogue {
-        // Serial numbers tell devices apart, not what their keys mean.
-        let kind = Device {
-            serial: None,
-            box_serial: None,
-            ..device.clone()
-        };
-        let at = (kind, firmware.map(str::to_owned));
-        match self.catalogues.lock() {
-            Ok(mut catalogues) => catalogues
-                .entry(at)
-                .or_insert_with(|| self.catalogue.for_station(device, firmware))
-                .clone(),
-            Err(_) => self.catalogue.for_station(device, firmware),
-        }
     }
 }

@@ -78,6 +78,7 @@ pub(super) fn compose(
         resolved_hash: report.resolved_hash.clone(),
         deviations: report.status.deviations.clone(),
         deviation_count: Some(report.status.deviation_count).filter(|&count| count > 0),
+        findings: report.status.findings.clone(),
         pending_reset: report.pending_reset.map(|pending| PendingResetStatus {
             id: pending.id.clone(),
             keys: pending.keys.iter().map(ToString::to_string).collect(),

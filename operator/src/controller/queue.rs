@@ -15,7 +15,7 @@ use super::context::Context;
 use super::station::{ReconcileError, reconcile};
 use crate::admission::secrets_of;
 use crate::connector::Connector;
-use crate::objects::ChargeStation;
+use crate::objects::{ChargeStation, KeyCatalogue};
 use crate::stores::{Changed, Claim};
 
 /// Secrets that are read at once for the handshakes of a fleet that was just listed.
@@ -100,7 +100,7 @@ fn from_changes(
 ) -> impl Stream<Item = ObjectRef<ChargeStation>> + Send {
     let (concerned, out) = mpsc::unbounded_channel();
     let translate = async move {
-        let mut synced = (false, false);
+        let mut synced = (false, false, false);
         let mut known = std::collections::HashMap::new();
         while let Some(change) = changes.recv().await {
             match change {
@@ -125,20 +125,42 @@ fn from_changes(
                         continue;
                     }
                 }
+                Changed::Catalogues => {
+                    synced.2 = true;
+                    let listed = context.stores.catalogues.state();
+                    context.catalogues.replace(&listed);
+                    touch_catalogues(&context, listed.iter());
+                }
+                Changed::Catalogue(ref catalogue) => {
+                    let changes = match context.stores.catalogues.get(catalogue) {
+                        Some(object) => context.catalogues.put(&object),
+                        None => context.catalogues.remove(catalogue),
+                    };
+                    if !changes {
+                        // Our own status write, or a mistake that leaves what was in force: for its author only.
+                        let _ = context.touched_catalogues.send(catalogue.clone());
+                        continue;
+                    }
+                    // A conflict with another of the namespace may have begun or ended.
+                    let of_namespace = context
+                        .stores
+                        .catalogues
+                        .state_filter(|other| other.namespace() == catalogue.namespace);
+                    touch_catalogues(&context, of_namespace.iter());
+                }
                 Changed::Station(_) => {}
             }
-            if synced != (true, true) {
+            if synced != (true, true, true) {
                 continue;
             }
             let stations: Vec<ObjectRef<ChargeStation>> = match change {
-                Changed::Stations | Changed::Configs => all_stations(&context, &mut known),
-                Changed::Config(config) => context
-                    .stores
-                    .stations
-                    .state_filter(|station| station.namespace() == config.namespace)
-                    .iter()
-                    .map(|station| ObjectRef::from_obj(station.as_ref()))
-                    .collect(),
+                Changed::Stations | Changed::Configs | Changed::Catalogues => {
+                    all_stations(&context, &mut known)
+                }
+                Changed::Config(config) => stations_of(&context, config.namespace.as_deref()),
+                Changed::Catalogue(catalogue) => {
+                    stations_of(&context, catalogue.namespace.as_deref())
+                }
                 Changed::Station(station) => {
                     if !known.contains_key(&station) {
                         // A new object, perhaps made anew with another password: what was read for the former one is old.
@@ -167,6 +189,29 @@ fn from_changes(
         tokio_stream::wrappers::UnboundedReceiverStream::new(out),
         translate,
     )
+}
+
+/// Every station of a namespace.
+fn stations_of(context: &Context, namespace: Option<&str>) -> Vec<ObjectRef<ChargeStation>> {
+    context
+        .stores
+        .stations
+        .state_filter(|station| station.namespace().as_deref() == namespace)
+        .iter()
+        .map(|station| ObjectRef::from_obj(station.as_ref()))
+        .collect()
+}
+
+fn touch_catalogues<'a>(
+    context: &Context,
+    catalogues: impl Iterator<Item = &'a Arc<KeyCatalogue>>,
+) {
+    for catalogue in catalogues {
+        // A closed channel means that the process is ending.
+        let _ = context
+            .touched_catalogues
+            .send(ObjectRef::from_obj(catalogue.as_ref()));
+    }
 }
 
 /// Every station of a list, and those that an earlier list had and this one has not: a watch that lost its history tells

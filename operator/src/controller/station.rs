@@ -75,7 +75,7 @@ pub async fn reconcile(
     station: Arc<ChargeStation>,
     context: Arc<Context>,
 ) -> Result<Action, ReconcileError> {
-    if !context.configs.is_synced() {
+    if !context.configs.is_synced() || !context.catalogues.is_synced() {
         // Everybody is looked at once they are.
         return Ok(Action::await_change());
     }
@@ -160,7 +160,11 @@ async fn pass(
         .iter()
         .map(|layer| (layer.config.clone(), layer.generation))
         .collect();
-    let catalogue = context.catalogue_for(&facts.device, facts.firmware.as_deref());
+    let known = context.catalogues.version(&facts.namespace);
+    let catalogue =
+        context
+            .catalogues
+            .for_station(&facts.namespace, &facts.device, facts.firmware.as_deref());
     let resolved = resolve(&layers, &catalogue);
     let mut desired = validate(&resolved, &catalogue, &facts, &live.observed);
     live.memory = removal::mark(
@@ -247,6 +251,11 @@ async fn pass(
 
         let guard = |act| {
             still_allowed(context, station, act)?;
+            if act == Act::Write && context.catalogues.version(&facts.namespace) != known {
+                return Err(Stop(
+                    "a KeyCatalogue has changed since the plan was made".to_owned(),
+                ));
+            }
             as_planned(context, identity, session, act, &planned, &catalogue)
         };
         let namespace = station.namespace().unwrap_or_default();
@@ -710,7 +719,7 @@ async fn read(
     session: Option<u64>,
 ) -> bool {
     let identity = Identity::new(&station.spec.identity);
-    let catalogue = context.catalogue_for(&live.memory.device, live.memory.firmware.as_deref());
+    let catalogue = &desired.catalogue;
     let asks: Vec<Ask> = planned
         .read
         .iter()

@@ -13,6 +13,7 @@ use crate::connector::Pending;
 use crate::manifest::{Kind, ObjectId};
 use crate::objects::{
     ChargeStation, ChargeStationConfig, ChargeStationConfigStatus, ChargeStationStatus,
+    KeyCatalogue, KeyCatalogueStatus,
 };
 use crate::source::{About, PublishError, Publisher, SecretData, Secrets, SecretsError, TellEvent};
 
@@ -33,6 +34,15 @@ impl Publisher for FolderSource {
         status: &'a ChargeStationConfigStatus,
     ) -> Pending<'a, Result<ChargeStationConfig, PublishError>> {
         Box::pin(self.publish(id_of(Kind::Config, config), resource_version, status))
+    }
+
+    fn catalogue<'a>(
+        &'a self,
+        catalogue: &'a ObjectRef<KeyCatalogue>,
+        resource_version: &'a str,
+        status: &'a KeyCatalogueStatus,
+    ) -> Pending<'a, Result<KeyCatalogue, PublishError>> {
+        Box::pin(self.publish(id_of(Kind::Catalogue, catalogue), resource_version, status))
     }
 
     fn event<'a>(&'a self, about: About<'a>, event: TellEvent) -> Pending<'a, ()> {

@@ -33,7 +33,9 @@ use stationkeeper_core::memory::{FORMAT_VERSION, Memory};
 use super::commit::{Committer, Disk, RealDisk, is_partial, replace_quickly};
 use crate::document::StationDocument;
 use crate::manifest::{Kind, ObjectId, Problem};
-use crate::objects::{API_VERSION, ChargeStation, ChargeStationConfigStatus, ChargeStationStatus};
+use crate::objects::{
+    API_VERSION, ChargeStation, ChargeStationConfigStatus, ChargeStationStatus, KeyCatalogueStatus,
+};
 
 /// The bytes of the digests' key.
 const KEY_BYTES: usize = 32;
@@ -132,6 +134,7 @@ pub(super) struct Found<S> {
 pub(super) struct Past {
     pub(super) stations: BTreeMap<ObjectId, Found<ChargeStationStatus>>,
     pub(super) configs: BTreeMap<ObjectId, Found<ChargeStationConfigStatus>>,
+    pub(super) catalogues: BTreeMap<ObjectId, Found<KeyCatalogueStatus>>,
     pub(super) objects: BTreeMap<ObjectId, Remembered>,
     pub(super) damaged: Vec<Damaged>,
 }
@@ -295,7 +298,7 @@ impl StateDir {
         remove(status_path(&self.path, id))?;
         match id.kind {
             Kind::Station => remove(verdicts_path(&self.path, &id.namespace, &id.name)),
-            Kind::Config | Kind::Secret => Ok(()),
+            Kind::Config | Kind::Catalogue | Kind::Secret => Ok(()),
         }
     }
 
@@ -335,6 +338,7 @@ pub(super) fn read_past(path: &Path) -> Past {
         let result = match kind {
             Kind::Station => take(&file, kind, &mut past.stations),
             Kind::Config => take(&file, kind, &mut past.configs),
+            Kind::Catalogue => take(&file, kind, &mut past.catalogues),
             Kind::Secret => Ok(()),
         };
         if let Err(reason) = result {
@@ -447,7 +451,7 @@ fn sweep(path: &Path) {
 fn files_of(status: &Path) -> Vec<(Kind, PathBuf)> {
     let mut files = Vec::new();
     for namespace in fs::read_dir(status).into_iter().flatten().flatten() {
-        for kind in [Kind::Config, Kind::Station] {
+        for kind in Kind::OURS {
             let folder = namespace.path().join(kind.as_str());
             for file in fs::read_dir(folder).into_iter().flatten().flatten() {
                 if file
@@ -536,6 +540,12 @@ impl FromTheFuture for ChargeStationStatus {
     }
 }
 
+impl FromTheFuture for KeyCatalogueStatus {
+    fn of_version(_: u32) -> Self {
+        Self::default()
+    }
+}
+
 impl FromTheFuture for ChargeStationConfigStatus {
     fn of_version(_: u32) -> Self {
         Self::default()
@@ -582,7 +592,7 @@ fn read_objects(path: &Path, past: &mut Past) {
 
 impl Remembered {
     pub(super) fn id(&self) -> Option<ObjectId> {
-        let kind = [Kind::Config, Kind::Station]
+        let kind = Kind::OURS
             .into_iter()
             .find(|kind| kind.as_str() == self.kind)?;
         Some(ObjectId {

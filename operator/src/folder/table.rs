@@ -20,6 +20,7 @@ use crate::manifest::{Kind, ObjectId};
 use crate::objects::check::{Mistake, check_station_change};
 use crate::objects::{
     ChargeStation, ChargeStationConfig, ChargeStationConfigStatus, ChargeStationStatus,
+    KeyCatalogue, KeyCatalogueStatus,
 };
 use crate::source::PublishError;
 
@@ -63,6 +64,19 @@ impl Kept for ChargeStationConfig {
     }
 }
 
+impl Kept for KeyCatalogue {
+    type Status = KeyCatalogueStatus;
+    const KIND: Kind = Kind::Catalogue;
+
+    fn table(inner: &mut Inner) -> &mut Table<Self> {
+        &mut inner.catalogues
+    }
+
+    fn set_status(&mut self, status: Option<Self::Status>) {
+        self.status = status;
+    }
+}
+
 /// One object.
 struct Served<K: Kept> {
     object: K,
@@ -86,6 +100,7 @@ pub(super) enum Change<K> {
 pub(super) struct Changes {
     pub(super) stations: Vec<Change<ChargeStation>>,
     pub(super) configs: Vec<Change<ChargeStationConfig>>,
+    pub(super) catalogues: Vec<Change<KeyCatalogue>>,
     pub(super) secrets: bool,
 }
 
@@ -100,6 +115,7 @@ impl Changes {
         }
         deleted(&self.stations)
             .chain(deleted(&self.configs))
+            .chain(deleted(&self.catalogues))
             .collect()
     }
 }
@@ -382,8 +398,10 @@ impl Past {
     pub(super) fn newest_version(&self) -> u64 {
         let stations = self.stations.values().map(|found| &found.metadata);
         let configs = self.configs.values().map(|found| &found.metadata);
+        let catalogues = self.catalogues.values().map(|found| &found.metadata);
         stations
             .chain(configs)
+            .chain(catalogues)
             .filter_map(|metadata| metadata.resource_version.as_ref()?.parse().ok())
             .max()
             .unwrap_or(0)

@@ -60,7 +60,7 @@ impl World {
     fn start_with(&self, options: FolderOptions, disk: Arc<dyn Disk>) -> Running {
         let state = Arc::new(StateDir::open_on(self.state.path(), disk).unwrap());
         let (source, streams) = FolderSource::open(self.manifests.path(), state, options).unwrap();
-        let (stations, configs) = streams.split();
+        let (stations, configs, _) = streams.split();
         Running {
             source,
             stations: Box::pin(stations),

@@ -329,6 +329,28 @@ pub(super) const STATION: &[Row] = &[
         "status.deviations[].state",
         &[Says("The state of the key on this station.")],
     ),
+    ("status.findings", &[List(Atomic, 0, 10)]),
+    (
+        "status.findings[].key",
+        &[KEY, Says("The configuration key that it is about.")],
+    ),
+    (
+        "status.findings[].message",
+        &[
+            MESSAGE,
+            Says("What is the matter and what to do, in words."),
+        ],
+    ),
+    (
+        "status.findings[].rule",
+        &[Text(1, 64), Says("Which check found it, for machines.")],
+    ),
+    (
+        "status.findings[].severity",
+        &[Says(
+            "`Error`: the key is held until it is mended. `Warning`: told, and done all the same.",
+        )],
+    ),
     ("status.hardware", &[Whole]),
     ("status.hardware.firmware", &[HARDWARE]),
     ("status.hardware.model", &[HARDWARE]),
@@ -413,3 +435,264 @@ pub(super) const STATION: &[Row] = &[
     ),
     ("status.resolvedHash", &[Text(0, 64)]),
 ];
+
+/// How many keys a catalogue may speak of: the largest of the built-in ones has 369.
+const CATALOGUE_KEYS: u32 = 512;
+
+/// A reference to a source: its short name, a space, and the section.
+const REFERENCE: Bound = Text(1, 256);
+
+/// `KeyCatalogue`. What the longest texts and lists would make together is more than the API server stores in one
+/// object (1.5 MiB); it says so, and the catalogue is then written as two.
+pub(super) const CATALOGUE: &[Row] = &[
+    (
+        "spec",
+        &[Says(
+            "Which stations are meant, which documents the facts come from, and the facts, key by key. A fact that is left out is unknown, or as the catalogues below have it.",
+        )],
+    ),
+    (
+        "spec.factSources",
+        &[
+            Entries(32),
+            Says(
+                "Where facts of one kind come from, for all keys, if from elsewhere: the name of the fact, and the reference, for example `hazard: ours`.",
+            ),
+        ],
+    ),
+    ("spec.factSources{}", &[REFERENCE]),
+    (
+        "spec.firmwareOrder",
+        &[Says(
+            "How the vendor's firmware versions are ordered; needed for `firmwareFrom` and `firmwareBefore`. `Numeric`: numbers between dots, dashes and underscores, compared one by one, so that 5.9 is before 5.33.",
+        )],
+    ),
+    ("spec.keys", &[List(MapBy("key"), 0, CATALOGUE_KEYS)]),
+    // One owner for all facts of a key: half of two entries is nobody's entry, and managedFields stay small.
+    ("spec.keys[]", &[Whole]),
+    (
+        "spec.keys[].access",
+        &[Says(
+            "Who may read and write it. With `ImplementationDefined` the station itself says whether it is read-only. It may be narrower than in the built-in catalogue, never wider.",
+        )],
+    ),
+    (
+        "spec.keys[].affects",
+        &[
+            List(Set, 0, 32),
+            Says("Keys that this one moves when it is written."),
+        ],
+    ),
+    ("spec.keys[].affects[]", &[KEY]),
+    (
+        "spec.keys[].after",
+        &[
+            List(MapBy("key"), 0, 32),
+            Says("Keys to be written before this one, when both change."),
+        ],
+    ),
+    ("spec.keys[].after[].key", &[KEY]),
+    (
+        "spec.keys[].after[].when",
+        &[Says(
+            "Only when the number of this key goes that way: `Raising` or `Lowering`; `Any` if absent.",
+        )],
+    ),
+    ("spec.keys[].aliases", &[List(Set, 0, 8)]),
+    ("spec.keys[].aliases[]", &[KEY]),
+    ("spec.keys[].atMostKey", &[KEY]),
+    (
+        "spec.keys[].default",
+        &[
+            VALUE,
+            Says("The value of a new station, in quotes: `\"600\"`."),
+        ],
+    ),
+    ("spec.keys[].excludes", &[List(Set, 0, 2)]),
+    (
+        "spec.keys[].hazard",
+        &[
+            List(Set, 0, 10),
+            Says(
+                "What writing it endangers, the main hazard first. A key whose hazard nobody tells is written only with the consent `Unknown`; `[None]` says that nothing is endangered. A hazard of the built-in catalogue stays.",
+            ),
+        ],
+    ),
+    (
+        "spec.keys[].itemPrefix",
+        &[Says(
+            "What stands before each item of a List. `Connector`: the number of a connector and a dot, as in `1.RST`.",
+        )],
+    ),
+    ("spec.keys[].itemSuffixes", &[List(Set, 0, 64)]),
+    ("spec.keys[].itemSuffixes[]", &[Text(1, 50)]),
+    ("spec.keys[].itemValues", &[List(Set, 0, 256)]),
+    ("spec.keys[].itemValues[]", &[Text(1, 100)]),
+    (
+        "spec.keys[].key",
+        &[
+            KEY,
+            Says(
+                "The name of the key, as the station spells it. Names that differ only by case are two keys.",
+            ),
+        ],
+    ),
+    ("spec.keys[].length.max", &[Number(0, MOST_CHARACTERS)]),
+    ("spec.keys[].length.min", &[Number(0, MOST_CHARACTERS)]),
+    ("spec.keys[].maxItemsKey", &[KEY]),
+    (
+        "spec.keys[].nature",
+        &[Says(
+            "What sort of thing it is: a `Setting`; a `Capability`, what the station can do; or `Telemetry`, a reading that is never configuration and never drift.",
+        )],
+    ),
+    ("spec.keys[].note", &[Text(1, 1000)]),
+    ("spec.keys[].pattern", &[Text(1, 500)]),
+    (
+        "spec.keys[].profile",
+        &[Says("The feature profile of OCPP 1.6 that it belongs to.")],
+    ),
+    ("spec.keys[].range.also", &[List(Atomic, 0, 32)]),
+    ("spec.keys[].recommended", &[List(Atomic, 0, 16)]),
+    ("spec.keys[].recommended[].by", &[Text(1, 256)]),
+    ("spec.keys[].recommended[].note", &[Text(1, 1000)]),
+    (
+        "spec.keys[].recommended[].range.also",
+        &[List(Atomic, 0, 32)],
+    ),
+    ("spec.keys[].recommended[].spelt", &[KEY]),
+    ("spec.keys[].recommended[].value", &[VALUE]),
+    ("spec.keys[].recommended[].when", &[Text(1, 256)]),
+    (
+        "spec.keys[].scope",
+        &[Says("Where it counts in a master/slave pair.")],
+    ),
+    ("spec.keys[].source", &[REFERENCE]),
+    ("spec.keys[].sources", &[Entries(32)]),
+    ("spec.keys[].sources{}", &[REFERENCE]),
+    (
+        "spec.keys[].supported",
+        &[Says("Does the vendor's station provide the key?")],
+    ),
+    (
+        "spec.keys[].takesEffect",
+        &[Says(
+            "When a written value takes effect: `Immediately`, with the next boot (`AfterReset`), or with the next connection (`AfterReconnect`).",
+        )],
+    ),
+    (
+        "spec.keys[].type",
+        &[Says(
+            "What kind of value the key holds. Values are compared by it: `900` and `0900` are one Integer, `true` and `1` one Boolean.",
+        )],
+    ),
+    ("spec.keys[].unit", &[Text(1, 32)]),
+    ("spec.keys[].values", &[List(Atomic, 0, 256)]),
+    (
+        "spec.keys[].values[].code",
+        &[
+            Text(0, 500),
+            Says("What goes on the wire, in quotes: `\"1\"`."),
+        ],
+    ),
+    ("spec.keys[].values[].label", &[Text(1, 500)]),
+    (
+        "spec.match",
+        &[
+            List(Atomic, 0, 32),
+            Says(
+                "The stations that are meant, by what they report in BootNotification: any of these. Without it, every station of the namespace.",
+            ),
+        ],
+    ),
+    ("spec.match[].firmware", &[HARDWARE_GIVEN]),
+    ("spec.match[].firmwareBefore", &[HARDWARE_GIVEN]),
+    ("spec.match[].firmwareFrom", &[HARDWARE_GIVEN]),
+    ("spec.match[].model", &[HARDWARE_GIVEN]),
+    ("spec.match[].vendor", &[HARDWARE_GIVEN]),
+    (
+        "spec.quirks",
+        &[Says(
+            "Habits of the stations. One that is left out is unknown, and taken to be as the standard has it.",
+        )],
+    ),
+    (
+        "spec.quirks.booleanVocabulary",
+        &[Says("The spelling in which the station takes booleans.")],
+    ),
+    ("spec.quirks.maxKeysPerRequest", &[Number(1, 10_000)]),
+    ("spec.quirks.maxValueLength", &[Number(1, MOST_CHARACTERS)]),
+    ("spec.quirks.source", &[REFERENCE]),
+    ("spec.source", &[REFERENCE]),
+    (
+        "spec.sources",
+        &[
+            Entries(32),
+            Says(
+                "The documents that the facts come from, each under a short name without spaces, for example `manual: {publisher: Volta, title: \"Installer's manual, edition 7\"}`.",
+            ),
+        ],
+    ),
+    ("spec.sources{}.publisher", &[Text(1, 256)]),
+    ("spec.sources{}.title", &[Text(1, 256)]),
+    ("spec.vendor", &[HARDWARE_GIVEN]),
+    ("status.conditions", &[List(MapBy("type"), 0, 16)]),
+    (
+        "status.conditions[].lastTransitionTime",
+        &[Says("When `status` last changed.")],
+    ),
+    (
+        "status.conditions[].message",
+        &[
+            MESSAGE,
+            Says("What the condition means here and what to do, in words."),
+        ],
+    ),
+    (
+        "status.conditions[].observedGeneration",
+        &[Says(
+            "The `metadata.generation` that the condition speaks of.",
+        )],
+    ),
+    (
+        "status.conditions[].reason",
+        &[Text(1, 128), Says("Why, in one word for machines.")],
+    ),
+    (
+        "status.conditions[].status",
+        &[OneOf(&["True", "False", "Unknown"])],
+    ),
+    (
+        "status.conditions[].type",
+        &[
+            Text(1, 128),
+            Says("Which condition it is, for example `Ready`."),
+        ],
+    ),
+    ("status.findings", &[List(Atomic, 0, 20)]),
+    (
+        "status.findings[].key",
+        &[KEY, Says("The configuration key that it is about.")],
+    ),
+    (
+        "status.findings[].message",
+        &[
+            MESSAGE,
+            Says("What is the matter and what to do, in words."),
+        ],
+    ),
+    (
+        "status.findings[].rule",
+        &[Text(1, 64), Says("Which check found it, for machines.")],
+    ),
+    (
+        "status.findings[].severity",
+        &[Says(
+            "`Error`: the key is held until it is mended. `Warning`: told, and done all the same.",
+        )],
+    ),
+    ("status.keys", &[Whole]),
+];
+
+/// More characters than any value has.
+const MOST_CHARACTERS: i64 = 65_535;

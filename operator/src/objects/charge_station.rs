@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use stationkeeper_core::memory::Memory;
 use stationkeeper_core::station::Role;
 use stationkeeper_core::status::{Deviation, KeyCounts};
+use stationkeeper_core::words::Finding;
 
 /// What is declared of the station: its identity, how it proves it, and what it is.
 #[derive(CustomResource, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -139,6 +140,10 @@ pub struct ChargeStationStatus {
     /// How many keys are not in sync.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deviation_count: Option<i32>,
+    /// What a person should know besides, at most 10 findings: where the station contradicts the catalogue (its word
+    /// counts), where catalogues contradict each other about a declared key, and rules between keys.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// The keys that take effect only when the station boots, and what that waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending_reset: Option<PendingResetStatus>,

@@ -11,11 +11,12 @@ use std::fmt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use stationkeeper_core::catalogue::Pattern;
 
 use self::walk::Walk;
 use super::rules::{self, Holds};
 use super::schema::Kind;
-use super::{API_VERSION, ChargeStation, ChargeStationConfig};
+use super::{API_VERSION, ChargeStation, ChargeStationConfig, KeyCatalogue, KeyCatalogueSpec};
 
 /// Something that is wrong with an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +41,11 @@ pub fn check_config(config: &ChargeStationConfig) -> Vec<Mistake> {
 /// Checks a station, alike.
 pub fn check_station(station: &ChargeStation) -> Vec<Mistake> {
     check_typed(Kind::ChargeStation, &station.metadata, &station.spec)
+}
+
+/// Checks a catalogue, alike; what it says of keys against itself, not against other catalogues.
+pub fn check_catalogue(catalogue: &KeyCatalogue) -> Vec<Mistake> {
+    check_typed(Kind::KeyCatalogue, &catalogue.metadata, &catalogue.spec)
 }
 
 /// Checks what a station that is there already may be changed to. The new one has passed [`check_station`].
@@ -93,8 +99,49 @@ pub fn check_manifest(kind: Kind, manifest: &Value) -> Vec<Mistake> {
             Some(_) | None => {}
         }
     }
+    if kind == Kind::KeyCatalogue
+        && walk.mistakes.is_empty()
+        && let Some(spec) = manifest.get("spec")
+    {
+        walk.mistakes = document_mistakes(spec);
+    }
     walk.mistakes.sort();
     walk.mistakes
+}
+
+/// What is wrong with a catalogue whose structure is right.
+fn document_mistakes(spec: &Value) -> Vec<Mistake> {
+    let keys = spec.get("keys").and_then(Value::as_array);
+    let patterns = keys.into_iter().flatten().enumerate();
+    let mut mistakes: Vec<Mistake> = patterns
+        .filter_map(|(index, key)| {
+            let error = Pattern::new(key.get("pattern")?.as_str()?).err()?;
+            Some(Mistake {
+                path: format!("spec.keys[{index}].pattern"),
+                message: format!("this pattern cannot be read: {error}"),
+            })
+        })
+        .collect();
+    if !mistakes.is_empty() {
+        return mistakes;
+    }
+    match KeyCatalogueSpec(spec.clone()).document() {
+        Ok(document) => {
+            mistakes.extend(document.mistakes().into_iter().map(|mistake| {
+                Mistake {
+                    path: mistake
+                        .entry
+                        .map_or_else(|| "spec".to_owned(), |entry| format!("spec.keys[{entry}]")),
+                    message: mistake.message,
+                }
+            }));
+        }
+        Err(error) => mistakes.push(Mistake {
+            path: "spec".to_owned(),
+            message: format!("cannot be read: {error}"),
+        }),
+    }
+    mistakes
 }
 
 /// Checks plain data against a schema alone; no object of ours, and no rules.

@@ -231,3 +231,56 @@ pub(super) const STATION: &[Column] = &[
         show: Wide,
     },
 ];
+
+/// `KeyCatalogue`.
+pub(super) const CATALOGUE: &[Column] = &[
+    Column {
+        name: "Vendor",
+        kind: "string",
+        path: ".spec.vendor",
+        says: "The vendor of whose stations it speaks, as people call it.",
+        show: Always,
+    },
+    Column {
+        name: "Keys",
+        kind: "integer",
+        path: ".status.keys.total",
+        says: "Keys of which it speaks.",
+        show: Always,
+    },
+    Column {
+        name: "Ready",
+        kind: "string",
+        path: r#".status.conditions[?(@.type=="Ready")].status"#,
+        says: "True: it is in force as it is written.",
+        show: Always,
+    },
+    Column {
+        name: "Age",
+        kind: "date",
+        path: ".metadata.creationTimestamp",
+        says: "How long ago the object was created.",
+        show: Always,
+    },
+    Column {
+        name: "Added",
+        kind: "integer",
+        path: ".status.keys.added",
+        says: "Keys that the built-in catalogue does not know.",
+        show: Wide,
+    },
+    Column {
+        name: "Findings",
+        kind: "integer",
+        path: ".status.findingCount",
+        says: "What the author should know, counted.",
+        show: Wide,
+    },
+    Column {
+        name: "Message",
+        kind: "string",
+        path: r#".status.conditions[?(@.type=="Ready")].message"#,
+        says: "What Ready says in words.",
+        show: Wide,
+    },
+];

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::schema::Kind;
-use super::{ChargeStationConfigStatus, ChargeStationStatus};
+use super::{ChargeStationConfigStatus, ChargeStationStatus, KeyCatalogueStatus};
 
 /// Fits the status of a station.
 pub fn station(status: ChargeStationStatus) -> ChargeStationStatus {
@@ -19,6 +19,11 @@ pub fn station(status: ChargeStationStatus) -> ChargeStationStatus {
 /// Fits the status of a config.
 pub fn config(status: ChargeStationConfigStatus) -> ChargeStationConfigStatus {
     fit(Kind::ChargeStationConfig, status)
+}
+
+/// Fits the status of a catalogue.
+pub fn catalogue(status: KeyCatalogueStatus) -> KeyCatalogueStatus {
+    fit(Kind::KeyCatalogue, status)
 }
 
 fn fit<S: Serialize + DeserializeOwned>(kind: Kind, status: S) -> S {

@@ -24,9 +24,11 @@ pub(super) enum Holds {
     Of(fn(&Value) -> bool),
     /// Of a change: the old value, then the new one.
     OfChange(fn(&Value, &Value) -> bool),
+    /// Of a catalogue: its document says it itself, with the entry (`CatalogueDocument::mistakes`).
+    InDocument,
 }
 
-use Holds::{Of, OfChange};
+use Holds::{InDocument, Of, OfChange};
 
 /// No control characters, no space at either end. In CEL `matches` takes RE2, in which `.` is no line break.
 const TIDY: &str =
@@ -284,6 +286,126 @@ pub(super) const STATION: &[Rule] = &[
     },
 ];
 
+const MATCH_MESSAGE: &str = "write what the station reports, with * for any characters and ? for one, without a space at either end and without line breaks";
+const REFERENCE_MESSAGE: &str = "begin with the short name of a document that stands under spec.sources, then a space and the section, such as: manual section 4.2";
+const NAMED_FACTS_MESSAGE: &str =
+    "name facts as the keys have them, such as range, access, takesEffect, hazard or default";
+
+/// `KeyCatalogue`. What several entries have to do with each other is affordable once, over all of them.
+pub(super) const CATALOGUE: &[Rule] = &[
+    Rule {
+        at: "spec",
+        cel: Some(
+            "has(self.firmwareOrder) || !has(self.match) || self.match.all(m, !has(m.firmwareFrom) && !has(m.firmwareBefore))",
+        ),
+        message: "a firmware range needs to know how versions are compared: write firmwareOrder: Numeric",
+        holds: InDocument,
+    },
+    Rule {
+        at: "spec",
+        cel: Some(
+            "!has(self.source) || (has(self.sources) && self.source.split(' ')[0] in self.sources)",
+        ),
+        message: REFERENCE_MESSAGE,
+        holds: InDocument,
+    },
+    Rule {
+        at: "spec",
+        cel: Some(
+            "!has(self.factSources) || self.factSources.all(fact, has(self.sources) && self.factSources[fact].split(' ')[0] in self.sources)",
+        ),
+        message: REFERENCE_MESSAGE,
+        holds: InDocument,
+    },
+    Rule {
+        at: "spec",
+        cel: Some(
+            "!has(self.keys) || self.keys.all(k, !has(k.source) || (has(self.sources) && k.source.split(' ')[0] in self.sources))",
+        ),
+        message: REFERENCE_MESSAGE,
+        holds: InDocument,
+    },
+    Rule {
+        at: "spec",
+        cel: Some(
+            "!has(self.quirks) || !has(self.quirks.source) || (has(self.sources) && self.quirks.source.split(' ')[0] in self.sources)",
+        ),
+        message: REFERENCE_MESSAGE,
+        holds: InDocument,
+    },
+    Rule {
+        at: "spec.factSources",
+        cel: Some(NAMED_FACTS),
+        message: NAMED_FACTS_MESSAGE,
+        holds: InDocument,
+    },
+    Rule {
+        at: "spec.keys[].sources",
+        cel: Some(NAMED_FACTS),
+        message: NAMED_FACTS_MESSAGE,
+        holds: InDocument,
+    },
+    Rule {
+        at: "spec.match[]",
+        cel: Some(
+            "has(self.vendor) || has(self.model) || has(self.firmware) || has(self.firmwareFrom) || has(self.firmwareBefore)",
+        ),
+        message: "an empty entry of match means every station: name a vendor, model or firmware, or leave match out if every station is meant",
+        holds: InDocument,
+    },
+    Rule {
+        at: "spec.match[].vendor",
+        cel: Some(TIDY),
+        message: MATCH_MESSAGE,
+        holds: Of(is_tidy),
+    },
+    Rule {
+        at: "spec.match[].model",
+        cel: Some(TIDY),
+        message: MATCH_MESSAGE,
+        holds: Of(is_tidy),
+    },
+    Rule {
+        at: "spec.match[].firmware",
+        cel: Some(TIDY),
+        message: MATCH_MESSAGE,
+        holds: Of(is_tidy),
+    },
+    Rule {
+        at: "spec.keys[].key",
+        cel: Some(TIDY),
+        message: "write the key as the station names it, without a space at either end and without line breaks",
+        holds: Of(is_tidy),
+    },
+    Rule {
+        at: "spec.keys[].range",
+        cel: Some("!has(self.min) || !has(self.max) || self.min <= self.max"),
+        message: "the range ends before it begins: write the lower number as min, and the higher one as max",
+        holds: InDocument,
+    },
+    Rule {
+        at: "spec.keys[].length",
+        cel: Some("!has(self.min) || !has(self.max) || self.min <= self.max"),
+        message: "no value has such a length: write the lower number as min, and the higher one as max",
+        holds: InDocument,
+    },
+    Rule {
+        at: "spec.keys[].hazard",
+        cel: Some("size(self) > 0"),
+        message: "an empty hazard says nothing: write [None] if nothing is endangered, or leave hazard out",
+        holds: InDocument,
+    },
+    Rule {
+        at: "spec.keys[].hazard",
+        cel: Some("size(self) < 2 || !('None' in self)"),
+        message: "hazard says None and something else: leave None out, or everything else",
+        holds: InDocument,
+    },
+];
+
+/// Every name is that of a fact. A test holds the list against the facts that there are.
+const NAMED_FACTS: &str = "self.all(fact, fact in ['aliases', 'type', 'unit', 'range', 'length', 'pattern', 'excludes', 'values', 'itemValues', 'itemSuffixes', 'itemPrefix', 'ordered', 'maxItemsKey', 'atMostKey', 'access', 'takesEffect', 'required', 'profile', 'scope', 'hazard', 'after', 'affects', 'nature', 'default', 'recommended', 'supported', 'standard', 'note'])";
+
 fn has(object: &Value, field: &str) -> bool {
     object.get(field).is_some()
 }
@@ -375,4 +497,17 @@ fn is_label_name(name: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let ends = |c: char| c.is_ascii_alphanumeric();
     name.chars().all(inner) && name.starts_with(ends) && name.ends_with(ends)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NAMED_FACTS;
+    use stationkeeper_core::catalogue::FACT_NAMES;
+
+    #[test]
+    fn the_rule_about_facts_names_all_of_them() {
+        let quoted: Vec<String> = FACT_NAMES.iter().map(|fact| format!("'{fact}'")).collect();
+        let list = format!("fact in [{}]", quoted.join(", "));
+        assert!(NAMED_FACTS.contains(&list), "write {list}");
+    }
 }

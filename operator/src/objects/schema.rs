@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::bounds::{self, Bound, ListType, Row};
 use super::columns::{self, Column};
 use super::rules::{self, Rule};
-use super::{ChargeStation, ChargeStationConfig};
+use super::{ChargeStation, ChargeStationConfig, KeyCatalogue};
 
 /// One of our kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,11 +22,17 @@ pub enum Kind {
     ChargeStationConfig,
     /// `ChargeStation`.
     ChargeStation,
+    /// `KeyCatalogue`.
+    KeyCatalogue,
 }
 
 impl Kind {
     /// All kinds, in the order in which they are printed.
-    pub const ALL: [Self; 2] = [Self::ChargeStationConfig, Self::ChargeStation];
+    pub const ALL: [Self; 3] = [
+        Self::ChargeStationConfig,
+        Self::ChargeStation,
+        Self::KeyCatalogue,
+    ];
 
     /// The kind with this name, if it is one of ours.
     pub fn named(name: &str) -> Option<Self> {
@@ -38,6 +44,7 @@ impl Kind {
         match self {
             Self::ChargeStationConfig => "ChargeStationConfig",
             Self::ChargeStation => "ChargeStation",
+            Self::KeyCatalogue => "KeyCatalogue",
         }
     }
 
@@ -45,9 +52,11 @@ impl Kind {
     pub fn schema(self) -> &'static Value {
         static CONFIG: LazyLock<Value> = LazyLock::new(|| root_schema(Kind::ChargeStationConfig));
         static STATION: LazyLock<Value> = LazyLock::new(|| root_schema(Kind::ChargeStation));
+        static CATALOGUE: LazyLock<Value> = LazyLock::new(|| root_schema(Kind::KeyCatalogue));
         match self {
             Self::ChargeStationConfig => &CONFIG,
             Self::ChargeStation => &STATION,
+            Self::KeyCatalogue => &CATALOGUE,
         }
     }
 
@@ -56,6 +65,7 @@ impl Kind {
         match self {
             Self::ChargeStationConfig => rules::CONFIG,
             Self::ChargeStation => rules::STATION,
+            Self::KeyCatalogue => rules::CATALOGUE,
         }
     }
 
@@ -63,6 +73,7 @@ impl Kind {
         match self {
             Self::ChargeStationConfig => bounds::CONFIG,
             Self::ChargeStation => bounds::STATION,
+            Self::KeyCatalogue => bounds::CATALOGUE,
         }
     }
 
@@ -70,6 +81,7 @@ impl Kind {
         match self {
             Self::ChargeStationConfig => columns::CONFIG,
             Self::ChargeStation => columns::STATION,
+            Self::KeyCatalogue => columns::CATALOGUE,
         }
     }
 
@@ -77,6 +89,7 @@ impl Kind {
         match self {
             Self::ChargeStationConfig => ChargeStationConfig::crd(),
             Self::ChargeStation => ChargeStation::crd(),
+            Self::KeyCatalogue => KeyCatalogue::crd(),
         }
     }
 }

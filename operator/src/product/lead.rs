@@ -1,13 +1,12 @@
 //! Leading: from waiting for the Lease to giving it up, and the controllers in between.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::Api;
 use kube::runtime::reflector::ObjectRef;
-use stationkeeper_core::catalogue::Catalogue;
 use stationkeeper_core::layer::Mode;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -24,14 +23,15 @@ use crate::admission::ObjectDirectory;
 use crate::brake::BrakeLever;
 use crate::connector::Connector;
 use crate::controller::{
-    self, Configs, Context, Lives, VerdictSink, run_stations, summarise_configs,
+    self, Catalogues, Configs, Context, Lives, UnreadableCatalogue, VerdictSink, run_stations,
+    summarise_configs, tell_catalogues,
 };
 use crate::folder::FolderSource;
 use crate::gateway::Gateway;
 use crate::leader::label::{self, LabelledPod};
 use crate::leader::{self, Leadership};
 use crate::metrics::Metrics;
-use crate::objects::{ChargeStation, ChargeStationConfig};
+use crate::objects::{ChargeStation, ChargeStationConfig, KeyCatalogue};
 use crate::stores::Stores;
 use crate::wire::Wire;
 
@@ -41,6 +41,9 @@ pub(super) const STEP_DOWN: Duration = Duration::from_secs(1);
 /// How long running reconciles may take after a shutdown was asked for; those that wait for longer are dropped, which is
 /// safe since what they meant to do is recorded.
 pub(super) const LAST_PASSES: Duration = Duration::from_secs(5);
+
+/// What was not listed after this time is told.
+const LISTED_BY_NOW: Duration = Duration::from_secs(15);
 
 /// What is needed to lead.
 pub(super) struct Parts {
@@ -130,6 +133,7 @@ pub(super) async fn keep_warm(parts: &Parts) -> std::convert::Infallible {
         let (stores, fill) = Stores::fill(
             kubernetes.watch::<ChargeStation>(),
             kubernetes.watch::<ChargeStationConfig>(),
+            kubernetes.watch_catalogues(),
             changes,
         );
         let ready = async {
@@ -151,6 +155,7 @@ pub(super) async fn lead(
     let (changes, changed) = mpsc::unbounded_channel();
     let mut tasks: JoinSet<Result<(), ProductError>> = JoinSet::new();
     let mut unreadable = None;
+    let mut unreadable_catalogue = None;
     let mut secrets_changed = None;
     let stores = match &mut parts.source.kind {
         SourceKind::Folder {
@@ -159,10 +164,11 @@ pub(super) async fn lead(
             let Some(streams) = streams.take() else {
                 return Err(ProductError::Ended("the folder source"));
             };
-            let (stations, configs) = streams.split();
-            let (stores, fill) = Stores::fill(stations, configs, changes);
+            let (stations, configs, catalogues) = streams.split();
+            let (stores, fill) = Stores::fill(stations, configs, catalogues, changes);
             let looking = Arc::clone(source);
             unreadable = Some(unreadable_of(source));
+            unreadable_catalogue = Some(unreadable_catalogue_of(source));
             secrets_changed = Some(source.secrets_changed());
             spawn_until(&mut tasks, &cancel, "the stores", fill);
             spawn_until(&mut tasks, &cancel, "the folder source", looking.run());
@@ -175,6 +181,7 @@ pub(super) async fn lead(
             let (stores, fill) = Stores::fill(
                 kubernetes.watch::<ChargeStation>(),
                 kubernetes.watch::<ChargeStationConfig>(),
+                kubernetes.watch_catalogues(),
                 changes,
             );
             spawn_until(&mut tasks, &cancel, "the stores", fill);
@@ -190,6 +197,7 @@ pub(super) async fn lead(
         }
     };
     let (touched, touches) = mpsc::unbounded_channel();
+    let (touched_catalogues, catalogue_touches) = mpsc::unbounded_channel();
     let (wanted, wants) = mpsc::unbounded_channel();
     let (registrations, registering) = mpsc::channel(256);
     let (asked, asks) = mpsc::unbounded_channel();
@@ -204,17 +212,17 @@ pub(super) async fn lead(
         connector: Arc::clone(&parts.gateway) as Arc<dyn Connector>,
         wire: Arc::new(wire),
         secrets: Arc::clone(&parts.source.secrets),
-        catalogue: Catalogue::built_in(),
+        catalogues: Catalogues::new(unreadable_catalogue),
         leadership: leadership.clone(),
         brake: parts.lever.subscribe(),
         lives: Lives::default(),
         metrics: Arc::clone(&parts.metrics),
         settings: parts.controller.clone(),
         touched,
+        touched_catalogues,
         sink: sinks(parts),
         ending: cancel.clone(),
         again: tokio::sync::Notify::new(),
-        catalogues: Mutex::default(),
     });
     // Both are set once: a process leads once, and ends when it no longer does.
     let _ = parts.led.set(Arc::clone(&context));
@@ -249,9 +257,24 @@ pub(super) async fn lead(
             label::keep(client, pod).await;
         });
     }
+    spawn_until(&mut tasks, &cancel, "the status of catalogues", {
+        tell_catalogues(
+            Arc::clone(&context),
+            catalogue_touches,
+            cancel.child_token(),
+        )
+    });
     let synced = Arc::clone(&parts.synced);
     spawn_until(&mut tasks, &cancel, "readiness", async move {
-        stores.filled().await;
+        while tokio::time::timeout(LISTED_BY_NOW, stores.filled())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                missing = stores.missing().join(", "),
+                "no station is served before all objects have been listed; see the warnings about what cannot be watched"
+            );
+        }
         synced.store(true, Ordering::Release);
         std::future::pending::<()>().await;
     });
@@ -310,6 +333,12 @@ pub(super) fn spawn_until(
             () = part => ended_unless(&cancel, what),
         }
     });
+}
+
+/// Alike for catalogues.
+fn unreadable_catalogue_of(source: &Arc<FolderSource>) -> Arc<UnreadableCatalogue> {
+    let source = Arc::clone(source);
+    Arc::new(move |catalogue: &ObjectRef<KeyCatalogue>| source.unreadable_catalogue(catalogue))
 }
 
 pub(super) fn unreadable_of(source: &Arc<FolderSource>) -> Arc<crate::controller::Unreadable> {

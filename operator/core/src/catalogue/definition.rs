@@ -13,6 +13,7 @@ use super::facts::{
     Profile, Range, Recommendation, Scope, Supported, TakesEffect, ValueType, WriteRule,
 };
 use super::pattern::Pattern;
+use crate::fnv::Fnv;
 use crate::layer::Consent;
 use crate::words::Key;
 
@@ -310,6 +311,21 @@ impl Definition {
     /// The first consent that a write needs and that was not given.
     pub fn missing_consent(&self, given: &BTreeSet<Consent>) -> Option<Consent> {
         self.consents().find(|consent| !given.contains(consent))
+    }
+
+    /// Stands for what is known of writing the key, whoever says it: an answer of a station was given to a write that
+    /// was made by that knowledge. Never 0. Recommendations and notes bear on no write.
+    pub fn digest(&self) -> u32 {
+        let mut hash = Fnv::new();
+        for (name, value, _) in self.facts() {
+            if !["default", "recommended", "note"].contains(&name) {
+                hash.field(name).field(&value.to_string());
+            }
+        }
+        let vocabulary = self.boolean_vocabulary.map_or("", |words| words.word(true));
+        hash.field(vocabulary)
+            .number(self.longest_value.unwrap_or_default() as u64);
+        hash.folded().max(1)
     }
 
     /// The longest value that may be written, in characters.

@@ -4,11 +4,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::Row;
 use super::definition::{Definition, Fact, KeyEntry, Source};
 use super::document::{CatalogueDocument, Quirks, split_reference};
 use super::facts::{Access, Hazard, Nature, TakesEffect, ValueType};
 use super::station::StationCatalogue;
+use super::{Row, UserDocument};
 use crate::words::{Device, Finding, Key, Severity};
 
 /// Whose document it is; a later tier outranks an earlier one, however specific that is.
@@ -38,15 +38,35 @@ impl Tier {
 pub(super) struct Layered {
     pub(super) name: String,
     pub(super) tier: Tier,
-    pub(super) document: CatalogueDocument,
+    pub(super) document: Arc<CatalogueDocument>,
+    /// Why its keys are held, if they are.
+    held: Option<String>,
 }
+
+/// A finding, and the documents that it is about.
+pub(super) type About = (Finding, Vec<String>);
 
 impl Layered {
     pub(super) fn new(name: String, tier: Tier, document: CatalogueDocument) -> Self {
         Self {
             name,
             tier,
+            document: Arc::new(document),
+            held: None,
+        }
+    }
+
+    pub(super) fn of_user(user: UserDocument) -> Self {
+        let UserDocument {
+            name,
             document,
+            held,
+        } = user;
+        Self {
+            name,
+            tier: Tier::User,
+            document,
+            held,
         }
     }
 
@@ -56,7 +76,7 @@ impl Layered {
             matches,
             firmware_order,
             ..
-        } = &self.document;
+        } = self.document.as_ref();
         if matches.is_empty() {
             return Some(self.tier.base());
         }
@@ -65,6 +85,15 @@ impl Layered {
             .filter(|m| m.matches(device, firmware, *firmware_order))
             .map(|m| self.tier.base() + m.specificity())
             .max()
+    }
+
+    /// Does it say this fact of the key?
+    fn says(&self, key: &Key, fact: &str) -> bool {
+        let mut entries = self.document.keys.iter();
+        entries.any(|entry| {
+            entry.key.matches(key)
+                && serde_json::to_value(entry).is_ok_and(|entry| entry.get(fact).is_some())
+        })
     }
 
     /// The source that a reference names. A reference to nothing (only a user's document, unchecked, could have one)
@@ -93,7 +122,8 @@ pub(super) fn merge<'a>(documents: impl Iterator<Item = (&'a Layered, u16)>) -> 
     let mut definitions: Vec<Definition> = Vec::new();
     let mut quirks = Quirks::default();
     let mut quirk_source = None;
-    let mut findings = Vec::new();
+    let mut findings: Vec<About> = Vec::new();
+    let mut below: Vec<(&Layered, u16)> = Vec::new();
     for (layered, rank) in documents {
         if let Some(above) = &layered.document.quirks {
             quirks.lay(above);
@@ -109,13 +139,22 @@ pub(super) fn merge<'a>(documents: impl Iterator<Item = (&'a Layered, u16)>) -> 
         }
         for entry in &layered.document.keys {
             let index = place_for(&mut definitions, entry, &layered.document);
-            lay_entry(&mut definitions[index], entry, layered, rank, &mut findings);
+            let conflicts = lay_entry(&mut definitions[index], entry, layered, rank, &mut findings);
+            let key = definitions[index].key.as_ref();
+            findings.extend(
+                conflicts
+                    .into_iter()
+                    .map(|fact| conflict(key, entry, fact, (layered, rank), &below)),
+            );
+            findings.extend(held(key, layered));
         }
+        below.push((layered, rank));
     }
     for definition in &mut definitions {
         apply_quirks(definition, &quirks, quirk_source.as_ref());
     }
     findings.sort();
+    findings.dedup();
     StationCatalogue::new(definitions, quirks, findings)
 }
 
@@ -175,11 +214,15 @@ fn lay_entry(
     entry: &KeyEntry,
     layered: &Layered,
     rank: u16,
-    findings: &mut Vec<Finding>,
-) {
+    findings: &mut Vec<About>,
+) -> Vec<&'static str> {
     let mut entry = Cow::Borrowed(entry);
     if layered.tier == Tier::User {
-        findings.extend(keep_guards(definition, &mut entry, &layered.name));
+        let kept = keep_guards(definition, &mut entry, &layered.name);
+        findings.extend(
+            kept.into_iter()
+                .map(|finding| (finding, vec![layered.name.clone()])),
+        );
     } else if is_told_closer(definition, &entry) {
         entry.to_mut().value_type = None;
     }
@@ -194,7 +237,7 @@ fn lay_entry(
             fact_sources,
             source,
             ..
-        } = &layered.document;
+        } = layered.document.as_ref();
         let nearest = entry
             .sources
             .get(fact)
@@ -205,17 +248,50 @@ fn lay_entry(
     if let Some(vendor) = &layered.document.vendor {
         definition.vendor = Some(vendor.as_str().into());
     }
-    findings.extend(conflicts.into_iter().map(|fact| Finding {
+    conflicts
+}
+
+/// Two documents of equal rank that differ about a fact: nobody knows which one is right.
+fn conflict(
+    key: Option<&Key>,
+    entry: &KeyEntry,
+    fact: &'static str,
+    (layered, rank): (&Layered, u16),
+    below: &[(&Layered, u16)],
+) -> About {
+    let says = |other: &&&(&Layered, u16)| {
+        let (other, other_rank) = other;
+        *other_rank == rank && other.says(&entry.key, fact)
+    };
+    let other = below.iter().rev().find(|other| says(&other));
+    let other = other.map(|(other, _)| other.name.clone());
+    let message = format!(
+        "two catalogues of equal specificity differ about {fact:?} of {:?}: {:?} and {:?}; make one more specific, or \
+         let them agree",
+        entry.key.as_str(),
+        other.as_deref().unwrap_or(&layered.name),
+        layered.name
+    );
+    let finding = Finding {
         severity: Severity::Error,
         rule: "CatalogueConflict".to_owned(),
-        key: definition.key.clone(),
-        message: format!(
-            "two catalogues of equal specificity differ about {fact:?} of {:?}, one of them is {:?}; \
-             make one more specific, or let them agree",
-            entry.key.as_str(),
-            layered.name
-        ),
-    }));
+        key: key.cloned(),
+        message,
+    };
+    let about = other.into_iter().chain([layered.name.clone()]);
+    (finding, about.collect())
+}
+
+/// A document that cannot be used holds the keys that it names: what it said of them may have been a guard.
+fn held(key: Option<&Key>, layered: &Layered) -> Option<About> {
+    let why = layered.held.as_ref()?;
+    let finding = Finding {
+        severity: Severity::Error,
+        rule: "CatalogueInvalid".to_owned(),
+        key: key.cloned(),
+        message: format!("KeyCatalogue {:?} speaks of it and {why}", layered.name),
+    };
+    Some((finding, vec![layered.name.clone()]))
 }
 
 /// Vendors call lists, addresses and secrets strings, which they are on the wire: a vendor's String says nothing against

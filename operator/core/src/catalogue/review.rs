@@ -4,6 +4,8 @@
 //! no catalogue knows, guards that stay whatever the document says. [`CatalogueDocument::mistakes`] comes first, and its
 //! mistakes are not told again.
 
+use std::sync::Arc;
+
 use super::definition::{Definition, KeyEntry};
 use super::document::CatalogueDocument;
 use super::facts::ValueType;
@@ -28,19 +30,35 @@ pub struct Remark {
     pub message: String,
 }
 
-/// Reviews a document as it would lie above `catalogue`, for the stations that it matches.
+/// Reviews a document as it would lie above `catalogue` alone, for the stations that it matches.
 pub fn review(catalogue: &Catalogue, name: &str, document: &CatalogueDocument) -> Vec<Remark> {
-    let (device, firmware) = a_station_of(document);
     let laid = catalogue.with_documents([(name.to_owned(), document.clone())]);
-    let of_station = laid.for_station(&device, firmware.as_deref());
+    review_among(&laid, name, document)
+}
+
+/// Reviews a document that lies in `laid` already, under this name and among others.
+pub fn review_among(
+    laid: &Arc<Catalogue>,
+    name: &str,
+    document: &CatalogueDocument,
+) -> Vec<Remark> {
     let mut remarks = of_head(document);
-    for (index, entry) in document.keys.iter().enumerate() {
-        let own = of_entry(entry, &of_station, &laid);
-        remarks.extend(own.into_iter().map(|remark| Remark {
-            entry: Some(index),
-            ..remark
-        }));
+    for (device, firmware) in stations_of(document) {
+        let of_station = laid.for_station(&device, firmware.as_deref());
+        for (index, entry) in document.keys.iter().enumerate() {
+            for remark in of_entry(entry, name, &of_station, laid) {
+                let remark = Remark {
+                    entry: Some(index),
+                    ..remark
+                };
+                if !remarks.contains(&remark) {
+                    remarks.push(remark);
+                }
+            }
+        }
     }
+    // In the order of the document, whatever station showed it.
+    remarks.sort_by_key(|remark| remark.entry);
     remarks
 }
 
@@ -84,7 +102,12 @@ fn of_head(document: &CatalogueDocument) -> Vec<Remark> {
     remarks
 }
 
-fn of_entry(entry: &KeyEntry, of_station: &StationCatalogue, laid: &Catalogue) -> Vec<Remark> {
+fn of_entry(
+    entry: &KeyEntry,
+    name: &str,
+    of_station: &StationCatalogue,
+    laid: &Catalogue,
+) -> Vec<Remark> {
     let mut remarks = Vec::new();
     let definition = of_station.definition(&entry.key);
     remarks.extend(wrong_values(entry, &definition));
@@ -111,8 +134,9 @@ fn of_entry(entry: &KeyEntry, of_station: &StationCatalogue, laid: &Catalogue) -
                        say `hazard`, which may be [None]";
         remarks.push(told("HazardUnknown", message.to_owned()));
     }
-    let findings = of_station.findings().iter();
-    let own = findings.filter(|finding| finding.key.as_ref() == definition.key.as_ref());
+    let own = of_station
+        .findings_about(name)
+        .filter(|finding| finding.key.as_ref() == definition.key.as_ref());
     remarks.extend(own.map(|finding| Remark {
         severity: finding.severity,
         ..told(&finding.rule, finding.message.clone())
@@ -194,24 +218,34 @@ fn told(rule: &str, message: String) -> Remark {
     }
 }
 
-/// A station as the document means it: the first of its matches, with the wildcards left out.
-fn a_station_of(document: &CatalogueDocument) -> (Device, Option<String>) {
+/// Stations as the document means them: one for each of its matches, with the wildcards left out.
+fn stations_of(document: &CatalogueDocument) -> Vec<(Device, Option<String>)> {
+    if document.matches.is_empty() {
+        let device = Device {
+            vendor: document.vendor.clone(),
+            ..Device::default()
+        };
+        return vec![(device, None)];
+    }
     let plain = |glob: &String| glob.replace('*', "").replace('?', "x");
-    let first = document.matches.first().cloned().unwrap_or_default();
-    let StationMatch {
-        vendor,
-        model,
-        firmware,
-        firmware_from,
-        firmware_before: _,
-    } = first;
-    let device = Device {
-        vendor: vendor
-            .as_ref()
-            .map(plain)
-            .or_else(|| document.vendor.clone()),
-        model: model.as_ref().map(plain),
-        ..Device::default()
+    let of_match = |wanted: &StationMatch| {
+        let StationMatch {
+            vendor,
+            model,
+            firmware,
+            firmware_from,
+            firmware_before: _,
+        } = wanted;
+        let device = Device {
+            vendor: vendor
+                .as_ref()
+                .map(plain)
+                .or_else(|| document.vendor.clone()),
+            model: model.as_ref().map(plain),
+            ..Device::default()
+        };
+        let firmware = firmware.as_ref().map(plain);
+        (device, firmware.or_else(|| firmware_from.clone()))
     };
-    (device, firmware.as_ref().map(plain).or(firmware_from))
+    document.matches.iter().map(of_match).collect()
 }

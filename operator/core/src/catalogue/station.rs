@@ -27,14 +27,17 @@ struct Contents {
     exact: HashMap<Box<str>, usize, BuildHasherDefault<NameHasher>>,
     quirks: Quirks,
     findings: Vec<Finding>,
+    /// The documents that each finding is about.
+    about: Vec<Vec<String>>,
 }
 
 impl StationCatalogue {
     pub(super) fn new(
         definitions: Vec<Definition>,
         quirks: Quirks,
-        findings: Vec<Finding>,
+        findings: Vec<(Finding, Vec<String>)>,
     ) -> Self {
+        let (findings, about) = findings.into_iter().unzip();
         let mut names = Vec::new();
         for (index, definition) in definitions.iter().enumerate() {
             let aliases = definition.aliases.iter().flat_map(|fact| &fact.value);
@@ -60,6 +63,7 @@ impl StationCatalogue {
                 exact,
                 quirks,
                 findings,
+                about,
             }),
         }
     }
@@ -102,6 +106,17 @@ impl StationCatalogue {
     /// Documents that contradict each other about this station: an error about a key holds it.
     pub fn findings(&self) -> &[Finding] {
         &self.contents.findings
+    }
+
+    /// The findings that one document, by its name, has to do with.
+    pub fn findings_about(&self, document: &str) -> impl Iterator<Item = &Finding> {
+        let about = self.contents.about.iter();
+        self.contents
+            .findings
+            .iter()
+            .zip(about)
+            .filter(move |(_, about)| about.iter().any(|name| name == document))
+            .map(|(finding, _)| finding)
     }
 
     /// Canonical names near a misspelt one, the nearest first, at most three.

@@ -253,6 +253,14 @@ impl Witness<'_> {
                 write.generation = setting.generation();
             }
         }
+        // Another catalogue may have made another value of it on the wire, or have known better: row 11, once more.
+        if let Some(write) = key.write.as_ref()
+            && write.answer == Answer::Rejected
+            && write.known != 0
+            && write.known != setting.definition.digest()
+        {
+            self.forget_write(key, |_| true);
+        }
         key.contested.take_if(|contest| {
             !is_declared_by(&contest.declared, setting) || !same_value(setting, &contest.ours)
         });

@@ -1,12 +1,13 @@
 //! What is told of one station.
 
 use super::{
-    Class, Condition, Deviation, KeyCounts, MAX_DEVIATIONS, StationStatus, as_count, class,
-    condition, counted, is_answered, is_settled, stall,
+    Class, Condition, Deviation, KeyCounts, MAX_DEVIATIONS, MAX_FINDINGS, StationStatus, as_count,
+    class, condition, counted, is_answered, is_settled, stall,
 };
 use crate::plan::{KeyVerdict, Plan};
 use crate::state::State;
 use crate::station::{Link, StationFacts};
+use crate::words::Finding;
 
 /// Tells of a station after a pass. `passing`: a pass is under way or due now (Reconciling).
 pub fn station_status(plan: &Plan, station: &StationFacts, passing: bool) -> StationStatus {
@@ -21,7 +22,27 @@ pub fn station_status(plan: &Plan, station: &StationFacts, passing: bool) -> Sta
         conditions: conditions(plan, station, passing, deviating.len()),
         deviations: deviations(deviating),
         deviation_count,
+        findings: findings(plan),
     }
+}
+
+/// The findings that no verdict tells already, errors first; each once.
+fn findings(plan: &Plan) -> Vec<Finding> {
+    let is_told = |finding: &Finding| {
+        let about = |verdict: &&KeyVerdict| Some(&verdict.key) == finding.key.as_ref();
+        let verdict = plan.keys.iter().find(about);
+        verdict.is_some_and(|verdict| verdict.message == finding.message)
+    };
+    let mut findings: Vec<Finding> = plan
+        .findings
+        .iter()
+        .filter(|finding| !is_told(finding))
+        .cloned()
+        .collect();
+    findings.sort();
+    findings.dedup();
+    findings.truncate(MAX_FINDINGS);
+    findings
 }
 
 /// Everything that a reader of status wants to see by name.

@@ -8,7 +8,9 @@ use crate::fnv::Fnv;
 use crate::layer::{Mode, SettingValue};
 use crate::words::Key;
 
-/// Stands for keys, values, modes, configs and generations, never for what is observed.
+/// Stands for keys, values, modes, configs and generations, never for what is observed, nor for what the catalogue says
+/// besides the value on the wire: the hash tells whether a station was given the present generation of its configs, and
+/// a catalogue that changes is no other generation of them. What it changes for a key, its state tells.
 pub(super) fn of(settings: &BTreeMap<Key, DesiredSetting>) -> String {
     let mut hash = Fnv::new();
     for (key, setting) in settings {

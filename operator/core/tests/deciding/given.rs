@@ -324,6 +324,7 @@ pub(crate) fn wrote(value: RememberedValue, answer: Answer) -> WriteMemory {
         shown: false,
         busy: false,
         unmet: Vec::new(),
+        known: 0,
         firmware: Some("1.0".to_owned()),
         config: config("base"),
         generation: 1,

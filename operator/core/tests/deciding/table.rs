@@ -594,6 +594,19 @@ fn row_11_a_rejected_value_is_tried_again_once_the_ground_has_changed() {
         Reason::ToWrite,
         true,
     );
+    let catalogue = rejected().remembers("Plain", |key| {
+        if let Some(write) = &mut key.write {
+            write.known = 1;
+        }
+    });
+    check(
+        "the catalogue said something else of the key then",
+        catalogue,
+        "Plain",
+        State::Pending,
+        Reason::ToWrite,
+        true,
+    );
     let spec = rejected().with(|scene| scene.layers[0].generation = 2);
     check(
         "spec changed",
