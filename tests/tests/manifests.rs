@@ -71,7 +71,7 @@ fn documents(folder: &str) -> Vec<Document> {
 }
 
 fn examples() -> Vec<PathBuf> {
-    ["demo", "quickstart"]
+    ["catalogue", "demo", "quickstart"]
         .iter()
         .flat_map(|folder| yaml_files(&root().join("examples").join(folder)))
         .collect()
@@ -296,7 +296,7 @@ async fn good_manifests_are_taken_and_taken_again_without_a_change() {
     let apply = ["apply", "--server-side", "-f", "tests/tests/manifests/good"];
     let versions = [
         "get",
-        "csc,chst",
+        "csc,chst,kcat",
         "-o",
         "jsonpath={range .items[*]}{.metadata.name} {.metadata.generation} {.metadata.resourceVersion}{\"\\n\"}{end}",
     ];
@@ -413,6 +413,27 @@ async fn explain_reads_well() {
             ["All selected stations.", "counted by the worst"],
         ),
         (
+            "kcat",
+            [
+                "A KeyCatalogue says what is known of the configuration keys",
+                "never take a hazard away",
+            ],
+        ),
+        (
+            "kcat.spec.keys",
+            [
+                "The name of the key, as the station spells it.",
+                "written only with the consent `Unknown`",
+            ],
+        ),
+        (
+            "kcat.status",
+            [
+                "it is in force, as it is written",
+                "contradict another catalogue",
+            ],
+        ),
+        (
             "chst.spec.authentication",
             [
                 "give `secretRef` or `bootstrapSecretRef`",
@@ -451,7 +472,7 @@ async fn explain_reads_well() {
 #[tokio::test]
 async fn lists_have_columns_that_tell() {
     let cluster = Cluster::with_namespace("columns").await;
-    for folder in ["examples/demo", "examples/quickstart"] {
+    for folder in ["examples/catalogue", "examples/demo", "examples/quickstart"] {
         cluster.done(&["apply", "-f", folder], "").await;
     }
     for (arguments, columns) in [
@@ -462,6 +483,11 @@ async fn lists_have_columns_that_tell() {
         (
             ["get", "csc", "-o", "wide"],
             "READY AGE FAILED PROGRESSING SUSPENDED MESSAGE",
+        ),
+        (["get", "kcat", "-o", ""], "NAME VENDOR KEYS READY AGE"),
+        (
+            ["get", "kcat", "-o", "wide"],
+            "READY AGE ADDED FINDINGS MESSAGE",
         ),
         (
             ["get", "chst", "-o", ""],
