@@ -404,6 +404,7 @@ fn read_file(path: &Arc<Path>, stamp: Stamp, namespace: &str) -> Manifests {
         Ok(bytes) => manifest::read(path, &bytes, namespace),
         Err(error) => {
             let problem = Problem {
+                rule: manifest::rule::SCHEMA,
                 place: manifest::Place::whole(path),
                 field: String::new(),
                 message: format!("cannot be read: {error}"),
@@ -479,6 +480,7 @@ impl Inner {
                         ),
                         Some(mistake) => {
                             let problem = Problem {
+                                rule: manifest::rule::SCHEMA,
                                 place: manifest::Place::whole(&file),
                                 field: format!("{id}: {}", mistake.path),
                                 message: mistake.message,
