@@ -577,5 +577,12 @@ fn same_secrets(
             .all(|((a, (av, _)), (b, (bv, _)))| a == b && same_data(av, bv))
 }
 
+/// The manifests in a folder and below it, and what could not be looked at, with the reasons.
+pub(crate) fn manifests_below(folder: &Path) -> (Vec<Arc<Path>>, BTreeMap<PathBuf, String>) {
+    let mut listing = Listing::default();
+    listing.add_all(folder);
+    (listing.files.into_keys().collect(), listing.unreadable)
+}
+
 #[cfg(test)]
 mod tests;

@@ -77,6 +77,8 @@ pub mod rule {
     pub const UNKNOWN_FIELD: &str = "unknown-field";
     /// Types, bounds and rules of the CustomResourceDefinitions: what an API server would refuse.
     pub const SCHEMA: &str = "schema";
+    /// A KeyCatalogue, which has a reader of its own: [`crate::manifest::catalogue`].
+    pub const KEY_CATALOGUE: &str = "key-catalogue";
     /// An object of another kind, left alone.
     pub const OTHER_KIND: &str = "other-kind";
 }
@@ -491,10 +493,22 @@ fn said(root: &Node) -> Said {
                 .find(|ours| ours.as_str() == kind || list_of(*ours) == kind)
             else {
                 let message = match kind {
-                    "KeyCatalogue" => "KeyCatalogue is not read by this version: delete the object, or wait for the version that reads it".to_owned(),
+                    "KeyCatalogue" => {
+                        return Said::Wrong(FieldMistake {
+                            rule: rule::KEY_CATALOGUE,
+                            field: "kind".to_owned(),
+                            at: place("kind"),
+                            message: "KeyCatalogue is not read by this version: delete the object, or wait for the version that reads it".to_owned(),
+                        });
+                    }
                     kind => {
-                        let near = nearest(kind, ours.map(Kind::as_str)).map(|near| format!("; did you mean {near:?}?"));
-                        format!("{:?} is no kind of {GROUP}: it has ChargeStationConfig and ChargeStation{}", shorten(kind), near.unwrap_or_default())
+                        let near = nearest(kind, ours.map(Kind::as_str))
+                            .map(|near| format!("; did you mean {near:?}?"));
+                        format!(
+                            "{:?} is no kind of {GROUP}: it has ChargeStationConfig and ChargeStation{}",
+                            shorten(kind),
+                            near.unwrap_or_default()
+                        )
                     }
                 };
                 return wrong("kind", place("kind"), message);

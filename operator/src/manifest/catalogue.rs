@@ -32,6 +32,20 @@ pub struct CatalogueFile {
 }
 
 impl CatalogueFile {
+    /// Is it an object of kind `KeyCatalogue`, and not a bare document?
+    pub fn is_object(&self) -> bool {
+        !self.within.is_empty()
+    }
+
+    /// The namespace that the object names.
+    pub fn namespace(&self) -> Option<&str> {
+        self.root
+            .as_ref()?
+            .get("metadata")?
+            .get("namespace")?
+            .string()
+    }
+
     /// A problem with an entry of `keys` (none: the head of the document), and with one fact of it if one is named.
     pub fn problem(&self, entry: Option<usize>, fact: Option<&str>, message: String) -> Problem {
         let field = match (entry, fact) {
