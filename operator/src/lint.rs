@@ -24,6 +24,7 @@ use std::path::PathBuf;
 
 use stationkeeper_core::catalogue::Catalogue;
 
+use self::declared::Declarations;
 use self::input::InputError;
 use self::report::{Finding, Findings, Report, Severity};
 use self::stations::{Hardware, StationsError};
@@ -74,7 +75,7 @@ pub fn lint(task: &Task) -> Result<Report, LintError> {
     )?;
     objects::check(&declarations, &mut findings);
     settings::check(&declarations, &stations, hardware, &mut findings);
-    unknown_vendor(hardware, &mut findings);
+    unknown_vendor(hardware, &declarations, &mut findings);
     Ok(Report {
         findings,
         files,
@@ -82,8 +83,9 @@ pub fn lint(task: &Task) -> Result<Report, LintError> {
     })
 }
 
-fn unknown_vendor(hardware: &Hardware, findings: &mut Findings) {
-    let vendors = Vendors::of(&Catalogue::built_in());
+fn unknown_vendor(hardware: &Hardware, declarations: &Declarations, findings: &mut Findings) {
+    let documents = declarations.catalogues.values().flatten().cloned();
+    let vendors = Vendors::of(&Catalogue::built_in().with_documents(documents));
     if let Some(vendor) = &hardware.vendor
         && !vendors.speak_of(vendor)
     {
@@ -95,7 +97,7 @@ fn unknown_vendor(hardware: &Hardware, findings: &mut Findings) {
             field: String::new(),
             key: None,
             message: format!(
-                "no built-in catalogue speaks of vendor {vendor:?}: settings were checked against OCPP 1.6 alone; built in are {}",
+                "no catalogue speaks of vendor {vendor:?}: settings were checked against OCPP 1.6 alone; known are {}",
                 vendors.all()
             ),
         });

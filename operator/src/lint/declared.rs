@@ -10,7 +10,7 @@ use stationkeeper_core::words::Severity as Remarked;
 
 use super::input::Input;
 use super::kebab;
-use super::report::{Finding, Findings, Severity};
+use super::report::{Finding, Findings, Named, Severity};
 use crate::manifest::catalogue::{self, CatalogueFile};
 use crate::manifest::{self, Body, Declared, Fields, Manifests, ObjectId, Place, Problem, rule};
 use crate::objects::{ChargeStation, ChargeStationConfig};
@@ -54,7 +54,7 @@ impl<T> Object<T> {
             place: Some(self.fields.place(field)),
             severity,
             rule: rule.to_owned(),
-            object: Some(self.id.clone()),
+            object: Some(Named::from(&self.id)),
             field: field.to_owned(),
             key: None,
             message,
@@ -108,15 +108,21 @@ fn read(
         problems,
         notes,
     } = manifests;
-    // What the catalogue reader has more to say about.
-    let catalogues = problems
+    // What the other reader has more to say about, as far as it reads it.
+    let is_catalogue = |problem: &Problem| problem.rule == rule::KEY_CATALOGUE;
+    let count = problems
         .iter()
-        .any(|problem| problem.rule == rule::KEY_CATALOGUE);
-    for problem in problems
-        .into_iter()
-        .filter(|problem| problem.rule != rule::KEY_CATALOGUE)
-    {
-        findings.add(Finding::of_problem(problem, Severity::Error, None));
+        .filter(|problem| is_catalogue(problem))
+        .count();
+    let mut catalogues = match count {
+        0 => Vec::new(),
+        _ => catalogue::read(file, bytes),
+    };
+    catalogues.retain(CatalogueFile::is_object);
+    for problem in problems {
+        if !is_catalogue(&problem) || catalogues.len() < count {
+            findings.add(Finding::of_problem(problem, Severity::Error, None));
+        }
     }
     for note in notes {
         findings.add(Finding::of_problem(note, Severity::Note, None));
@@ -124,12 +130,8 @@ fn read(
     for (object, fields) in objects.into_iter().zip(fields) {
         take(declarations, object, fields, findings);
     }
-    if catalogues {
-        for read in catalogue::read(file, bytes) {
-            if read.is_object() {
-                take_catalogue(declarations, &read, namespace, findings);
-            }
-        }
+    for read in catalogues {
+        take_catalogue(declarations, &read, namespace, findings);
     }
 }
 
@@ -195,8 +197,18 @@ fn take_catalogue(
     findings: &mut Findings,
 ) {
     declarations.catalogue_count += 1;
+    let namespace = read.namespace().unwrap_or(namespace).to_owned();
+    let object = Named {
+        kind: "KeyCatalogue",
+        namespace: namespace.clone(),
+        name: read.name.clone(),
+    };
+    let finding = |problem, severity| Finding {
+        object: Some(object.clone()),
+        ..Finding::of_problem(problem, severity, None)
+    };
     for problem in &read.problems {
-        findings.add(Finding::of_problem(problem.clone(), Severity::Error, None));
+        findings.add(finding(problem.clone(), Severity::Error));
     }
     let Some(document) = read.document.as_ref().filter(|_| read.problems.is_empty()) else {
         return;
@@ -211,10 +223,9 @@ fn take_catalogue(
         findings.add(Finding {
             rule: kebab(&remark.rule),
             key: key.map(|entry| entry.key.to_string()),
-            ..Finding::of_problem(problem, severity, None)
+            ..finding(problem, severity)
         });
     }
-    let namespace = read.namespace().unwrap_or(namespace).to_owned();
     let named = (read.name.clone(), document.clone());
     declarations
         .catalogues

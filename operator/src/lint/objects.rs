@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use secrecy::ExposeSecret;
 
 use super::declared::{Declarations, Object};
-use super::report::{Finding, Findings, Severity};
+use super::report::{Finding, Findings, Named, Severity};
 use crate::manifest::Place;
 use crate::objects::SecretRef;
 
@@ -26,7 +26,7 @@ fn names(declarations: &Declarations, findings: &mut Findings) {
                 place: Some(place.clone()),
                 severity: Severity::Error,
                 rule: "duplicate-object".to_owned(),
-                object: Some(id.clone()),
+                object: Some(Named::from(id)),
                 field: String::new(),
                 key: None,
                 message: format!(

@@ -3,7 +3,7 @@
 //! One line a finding, as compilers write them; the document is `{"findings": […], "summary": {…}}` with absent facts
 //! as null. What a finding says is decided elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -22,6 +22,27 @@ pub enum Severity {
     Note,
 }
 
+/// An object as findings name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Named {
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl From<&ObjectId> for Named {
+    fn from(id: &ObjectId) -> Self {
+        Self {
+            kind: id.kind.as_str(),
+            namespace: id.namespace.clone(),
+            name: id.name.clone(),
+        }
+    }
+}
+
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
@@ -32,7 +53,7 @@ pub struct Finding {
     /// The name of the rule, by which it can be searched for.
     pub rule: String,
     /// The object that it is about, if one.
-    pub object: Option<ObjectId>,
+    pub object: Option<Named>,
     /// The field, as `spec.settings[2].value`; empty where it is not about one.
     pub field: String,
     /// The configuration key, if it is about one.
@@ -58,7 +79,7 @@ impl Finding {
             place: Some(place),
             severity,
             rule: rule.to_owned(),
-            object: object.cloned(),
+            object: object.map(Named::from),
             field,
             key: None,
             message,
@@ -69,7 +90,7 @@ impl Finding {
 /// All that was found, each thing once.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// With the stations on which it was found, in the order in which they were looked at.
+    /// With the stations on which it was found.
     found: BTreeMap<Finding, Whom>,
 }
 
@@ -77,7 +98,9 @@ pub struct Findings {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Whom {
     /// Names of stations.
-    pub stations: Vec<String>,
+    pub stations: BTreeSet<String>,
+    /// What stations without a name are.
+    pub like: BTreeSet<String>,
     /// Does the finding hang on which station it is, so that the text has to say?
     pub told: bool,
 }
@@ -89,14 +112,16 @@ impl Findings {
     }
 
     /// Takes in what was found on stations.
-    pub(super) fn add_on(&mut self, finding: Finding, stations: &[String], told: bool) {
+    pub(super) fn add_on(&mut self, finding: Finding, found_on: &Whom) {
+        let Whom {
+            stations,
+            like,
+            told,
+        } = found_on;
         let whom = self.found.entry(finding).or_default();
+        whom.stations.extend(stations.iter().cloned());
+        whom.like.extend(like.iter().cloned());
         whom.told |= told;
-        for station in stations {
-            if !whom.stations.contains(station) {
-                whom.stations.push(station.clone());
-            }
-        }
     }
 
     /// All of it, in order of place.
@@ -221,7 +246,7 @@ fn told((finding, whom): (&Finding, &Whom)) -> Told {
         column: line.map(|place| place.column),
         severity: *severity,
         rule: rule.clone(),
-        kind: object.as_ref().map(|object| object.kind.as_str()),
+        kind: object.as_ref().map(|object| object.kind),
         namespace: object.as_ref().map(|object| object.namespace.clone()),
         name: object.as_ref().map(|object| object.name.clone()),
         field: Some(field.clone()).filter(|field| !field.is_empty()),
@@ -267,14 +292,12 @@ fn line(text: &mut String, finding: &Finding, whom: &Whom, colour: bool) {
         }
     }
     text.push_str(message);
-    match whom.stations.as_slice() {
-        [first, others @ ..] if whom.told => {
-            let _ = match others.len() {
-                0 => write!(text, " (on {first})"),
-                more => write!(text, " (on {first} and {more} more)"),
-            };
-        }
-        _ => {}
+    let mut on = whom.stations.iter().chain(&whom.like);
+    if let Some(first) = on.next().filter(|_| whom.told) {
+        let _ = match on.count() {
+            0 => write!(text, " (on {first})"),
+            more => write!(text, " (on {first} and {more} more)"),
+        };
     }
     let _ = writeln!(text, " [{rule}]");
 }

@@ -22,8 +22,8 @@ use stationkeeper_core::words::{ConfigRef, Finding as Told, Key, SecretVersion, 
 
 use super::declared::{Declarations, Object, unrendered};
 use super::kebab;
-use super::report::{Finding, Findings, Severity};
-use super::stations::{Hardware, Station, facts, name};
+use super::report::{Finding, Findings, Severity, Whom};
+use super::stations::{Hardware, Station, facts, like};
 use super::vendors::Vendors;
 use crate::objects::{ChargeStationConfig, SettingSpec, StationSelection, convert};
 use crate::source::SecretData;
@@ -159,10 +159,10 @@ fn selections(fleet: &Fleet<'_>, everywhere: &[Station], findings: &mut Findings
                     fleet.namespace
                 ),
                 _ => format!(
-                    "selects none of the {} stations given in namespace {}: compare selector, names and hardware with their \
-                     labels, names and what they are",
-                    fleet.stations.len(),
-                    fleet.namespace
+                    "selects none of the stations given in namespace {} ({} of them): compare selector, names and hardware \
+                     with their labels, names and what they are",
+                    fleet.namespace,
+                    fleet.stations.len()
                 ),
             };
             findings.add(object.finding(
@@ -222,7 +222,7 @@ struct Alike {
     /// Indices of configs.
     surely: Vec<usize>,
     perhaps: Vec<usize>,
-    names: Vec<String>,
+    whom: Whom,
 }
 
 impl Fleet<'_> {
@@ -280,11 +280,15 @@ impl Fleet<'_> {
                     station: station.clone(),
                     surely,
                     perhaps,
-                    names: Vec::new(),
+                    whom: Whom::default(),
                 });
                 groups.len() - 1
             });
-            groups[group].names.extend(name(station));
+            let whom = &mut groups[group].whom;
+            match station.is_named {
+                true => whom.stations.extend([station.facts.name.clone()]),
+                false => whom.like.extend(like(station)),
+            }
         }
         groups
     }
@@ -338,7 +342,7 @@ impl Fleet<'_> {
             station,
             surely,
             perhaps: Vec::new(),
-            names: Vec::new(),
+            whom: Whom::default(),
         }
     }
 
@@ -347,7 +351,7 @@ impl Fleet<'_> {
             station,
             surely,
             perhaps,
-            names,
+            whom,
         } = alike;
         let sure = || surely.iter().map(|&index| &self.configs[index]);
         let mut runs: Vec<Vec<&Prepared<'_>>> = perhaps
@@ -367,7 +371,11 @@ impl Fleet<'_> {
             } in examined
             {
                 let told = combined || station.facts.device.vendor.is_some();
-                findings.add_on(finding, names, told);
+                let whom = Whom {
+                    told,
+                    ..whom.clone()
+                };
+                findings.add_on(finding, &whom);
             }
         }
     }
@@ -552,7 +560,7 @@ impl Fleet<'_> {
         let consents = setting.layer.consent.contains(&Consent::Unknown);
         let what = match (near.as_slice(), elsewhere) {
             ([], []) if consents => return None,
-            ([], []) => "no catalogue knows this key".to_owned(),
+            ([], []) => "no catalogue knows this key: check how it is spelt".to_owned(),
             (_, [_, ..]) => format!(
                 "this key is not known for these stations, but for those of {}: narrow spec.stations to them",
                 self.vendors.names(elsewhere)
@@ -565,17 +573,18 @@ impl Fleet<'_> {
         Some(if consents {
             (
                 Severity::Warning,
-                format!("{what} (It is written all the same, since spec.consent has Unknown.)"),
+                format!("{what} (it is written all the same, since spec.consent has Unknown)"),
             )
         } else {
-            let mend = match what.ends_with('?') {
-                true => " If the name is right,",
-                false => "; or, if the stations have it,",
+            let then = match what.ends_with('?') {
+                true => " If",
+                false => "; if",
             };
             (
                 Severity::Error,
                 format!(
-                    "{what}{mend} add Unknown to spec.consent, or describe the key in a KeyCatalogue"
+                    "{what}{then} the stations have it all the same, add Unknown to spec.consent, or describe the key in a \
+                     KeyCatalogue"
                 ),
             )
         })
@@ -710,7 +719,17 @@ fn between(
                 config.object.fields.place(&field).to_string()
             })
             .collect();
-        let message = format!("{message} (the other stands at {})", others.join(", "));
+        let message = match setting
+            .conflict
+            .iter()
+            .all(|(other, _)| *other == setting.layer.config)
+        {
+            true => format!(
+                "this config sets {key} more than once, with different values (again at {}): delete all but one",
+                others.join(", ")
+            ),
+            false => format!("{message} (the other stands at {})", others.join(", ")),
+        };
         let field = format!("spec.settings[{index}].value");
         let finding = config
             .object
@@ -738,14 +757,11 @@ fn between(
 /// What the catalogue says that stations hold in keys which bound others, as far as these are read-only: no station was
 /// asked, and nobody can have changed them.
 fn documented(resolved: &Resolved, catalogue: &StationCatalogue) -> Observed {
-    let plain = |setting: &ResolvedSetting| match &setting.setting.value {
-        SettingValue::Plain(_) => Some(""),
-        SettingValue::Secret { .. } | SettingValue::SecretMissing { .. } => None,
-    };
+    // Which keys these are hangs on the names alone.
     let values: BTreeMap<Key, &str> = resolved
         .settings
-        .iter()
-        .filter_map(|(key, setting)| Some((key.clone(), plain(setting)?)))
+        .keys()
+        .map(|key| (key.clone(), ""))
         .collect();
     let mut observed = Observed::default();
     for key in companions(&values, catalogue) {

@@ -285,7 +285,13 @@ fn join(stations: &mut Vec<Station>, other: Station) {
     facts.firmware = facts.firmware.take().or(firmware);
 }
 
-/// A message may be about many stations: they are called by their names.
-pub(super) fn name(station: &Station) -> Option<String> {
-    station.is_named.then(|| station.facts.name.clone())
+/// What a station without a name is called in messages.
+pub(super) fn like(station: &Station) -> Option<String> {
+    let vendor = station.facts.device.vendor.as_deref()?;
+    let further = [&station.facts.device.model, &station.facts.firmware];
+    let further: Vec<&str> = further.into_iter().flatten().map(String::as_str).collect();
+    Some(match further.as_slice() {
+        [] => format!("stations of {vendor}"),
+        further => format!("stations of {vendor} ({})", further.join(", ")),
+    })
 }
