@@ -76,11 +76,36 @@ pub fn lint(task: &Task) -> Result<Report, LintError> {
     objects::check(&declarations, &mut findings);
     settings::check(&declarations, &stations, hardware, &mut findings);
     unknown_vendor(hardware, &declarations, &mut findings);
-    Ok(Report {
+    let report = Report {
         findings,
         files,
         objects: declarations.places.len() + declarations.catalogue_count,
-    })
+    };
+    Ok(told_if_empty(report))
+}
+
+/// A pipe that brings nothing looks like one that brings nothing wrong.
+fn told_if_empty(mut report: Report) -> Report {
+    if report.objects == 0 && report.errors() == 0 {
+        report.findings.add(about_no_file(
+            Severity::Warning,
+            "nothing-to-check",
+            "there is no ChargeStationConfig, ChargeStation, KeyCatalogue or Secret in what was given".to_owned(),
+        ));
+    }
+    report
+}
+
+fn about_no_file(severity: Severity, rule: &str, message: String) -> Finding {
+    Finding {
+        place: None,
+        severity,
+        rule: rule.to_owned(),
+        object: None,
+        field: String::new(),
+        key: None,
+        message,
+    }
 }
 
 fn unknown_vendor(hardware: &Hardware, declarations: &Declarations, findings: &mut Findings) {
@@ -89,18 +114,14 @@ fn unknown_vendor(hardware: &Hardware, declarations: &Declarations, findings: &m
     if let Some(vendor) = &hardware.vendor
         && !vendors.speak_of(vendor)
     {
-        findings.add(Finding {
-            place: None,
-            severity: Severity::Note,
-            rule: "unknown-vendor".to_owned(),
-            object: None,
-            field: String::new(),
-            key: None,
-            message: format!(
+        findings.add(about_no_file(
+            Severity::Note,
+            "unknown-vendor",
+            format!(
                 "no catalogue speaks of vendor {vendor:?}: settings were checked against OCPP 1.6 alone; known are {}",
                 vendors.all()
             ),
-        });
+        ));
     }
 }
 

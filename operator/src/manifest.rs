@@ -8,6 +8,7 @@
 pub mod catalogue;
 mod fields;
 mod node;
+mod salvage;
 mod schema;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use serde_json::json;
 
 pub use self::fields::Fields;
 use self::node::{Document, Node, Position, Value, shorten};
+use self::salvage::salvage;
 use self::schema::{FieldMistake, nearest};
 use crate::objects::schema::Kind as SchemaKind;
 use crate::objects::{API_VERSION, ChargeStation, ChargeStationConfig, GROUP, VERSION, check};
@@ -370,6 +372,26 @@ impl<'a> Reader<'a> {
             .for_each(|mistake| self.problem(mistake));
     }
 
+    fn nameless(&self, kind: Kind, root: &Node, mistakes: &mut Vec<FieldMistake>) {
+        let metadata = ObjectMeta {
+            name: Some("nameless".to_owned()),
+            ..ObjectMeta::default()
+        };
+        match kind {
+            Kind::Config => {
+                let kind = SchemaKind::ChargeStationConfig;
+                let _ = object::<ChargeStationConfig>(kind, root, metadata, mistakes);
+            }
+            Kind::Station => {
+                let kind = SchemaKind::ChargeStation;
+                let _ = object::<ChargeStation>(kind, root, metadata, mistakes);
+            }
+            Kind::Secret => {
+                let _ = secret(root, mistakes);
+            }
+        }
+    }
+
     fn declare(&mut self, kind: Kind, root: &Arc<Node>, mut mistakes: Vec<FieldMistake>) {
         let known: &[&str] = match kind {
             Kind::Config | Kind::Station => &["apiVersion", "kind", "metadata", "spec", "status"],
@@ -399,8 +421,9 @@ impl<'a> Reader<'a> {
         }
         let metadata = match metadata(root, self.default_namespace, &mut mistakes) {
             Some(metadata) => metadata,
-            // Without a name it is not known which object this is.
+            // Without a name it is not known which object this is; what else is wrong with it is told all the same.
             None => {
+                self.nameless(kind, root, &mut mistakes);
                 return mistakes
                     .into_iter()
                     .for_each(|mistake| self.problem(mistake));
@@ -698,9 +721,11 @@ fn object<K: DeserializeOwned>(
             });
         }
     }
+    if !mistakes.is_empty() {
+        return serde_json::from_value(salvage(object, mistakes)).ok();
+    }
     match serde_json::from_value(object) {
         Ok(object) => Some(object),
-        Err(_) if !mistakes.is_empty() => None,
         Err(error) => {
             let at = root.nearest("spec").at;
             mistakes.push(FieldMistake {

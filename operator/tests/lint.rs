@@ -182,6 +182,7 @@ fn the_exit_code_tells_fine_from_wrong_and_from_failed() {
         (&["-"][..], SOUND, 0, "0 errors"),
         (&["-"], &daily, 0, "1 warning"),
         (&["-", "--strict"], &daily, 2, "1 warning"),
+        (&["-"], "", 0, "nothing-to-check"),
         (&["-"], &unquoted, 2, "<stdin>:6:46: error: "),
         (
             &["no-such-file.yaml"],

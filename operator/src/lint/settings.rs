@@ -517,6 +517,9 @@ impl Fleet<'_> {
             else {
                 continue;
             };
+            if rule == "NeedsConsent" && config.object.is_wrong("spec.consent") {
+                continue;
+            }
             let severity = match state {
                 State::NotApplicable => Severity::Note,
                 _ => Severity::Error,

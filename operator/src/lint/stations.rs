@@ -21,7 +21,9 @@ pub enum StationsError {
     #[error(transparent)]
     Input(#[from] InputError),
     /// Its list is not as it should be.
-    #[error("failed to read the list of stations in {path:?}")]
+    #[error(
+        "failed to read the list of stations in {path:?}, whose facts are strings: versions want quotes, as in \"1.6\""
+    )]
     List {
         /// Which file.
         path: PathBuf,
