@@ -32,7 +32,7 @@ pub use facts::{
 };
 pub use matching::{Case, FirmwareOrder, StationMatch, glob_matches};
 pub use pattern::Pattern;
-pub use review::{Remark, a_station_of, review};
+pub use review::{Remark, review};
 pub use station::StationCatalogue;
 
 use crate::words::{Device, Key};

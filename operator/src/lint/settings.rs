@@ -24,7 +24,7 @@ use super::declared::{Declarations, Object, unrendered};
 use super::kebab;
 use super::report::{Finding, Findings, Severity, Whom};
 use super::stations::{Hardware, Station, facts, like};
-use super::vendors::Vendors;
+use super::vendors::{Vendors, without_wildcards};
 use crate::objects::{ChargeStationConfig, SettingSpec, StationSelection, convert};
 use crate::source::SecretData;
 
@@ -799,17 +799,13 @@ fn severity(told: &Told) -> Severity {
 
 /// The hardware that a config asks for, wildcards left out.
 fn asked_for(stations: &StationSelection) -> Hardware {
-    let plain = |glob: &Option<String>| {
-        let text = glob.as_ref()?.replace('*', "").replace('?', "x");
-        Some(text).filter(|text| !text.is_empty())
-    };
     stations
         .hardware
         .as_ref()
         .map(|hardware| Hardware {
-            vendor: plain(&hardware.vendor),
-            model: plain(&hardware.model),
-            firmware: plain(&hardware.firmware),
+            vendor: without_wildcards(hardware.vendor.as_deref()),
+            model: without_wildcards(hardware.model.as_deref()),
+            firmware: without_wildcards(hardware.firmware.as_deref()),
         })
         .unwrap_or_default()
 }

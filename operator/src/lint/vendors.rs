@@ -2,10 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use stationkeeper_core::catalogue::{Catalogue, a_station_of};
+use stationkeeper_core::catalogue::{Catalogue, CatalogueDocument};
 use stationkeeper_core::words::Key;
 
 use super::stations::Hardware;
+
+/// A station that a document speaks of: the first of its matches, with the wildcards left out.
+fn a_station_of(document: &CatalogueDocument) -> Hardware {
+    let first = document.matches.first().cloned().unwrap_or_default();
+    Hardware {
+        vendor: without_wildcards(first.vendor.as_deref()).or_else(|| document.vendor.clone()),
+        model: without_wildcards(first.model.as_deref()),
+        firmware: without_wildcards(first.firmware.as_deref()).or(first.firmware_from),
+    }
+}
+
+/// A text that a glob matches; `None`: any will do.
+pub(super) fn without_wildcards(glob: Option<&str>) -> Option<String> {
+    let text = glob?.replace('*', "").replace('?', "x");
+    Some(text).filter(|text| !text.is_empty())
+}
 
 /// The vendors of a catalogue, and the keys that each knows.
 pub(super) struct Vendors {
@@ -20,17 +36,12 @@ impl Vendors {
         let mut stations: Vec<(String, Hardware)> = Vec::new();
         let mut knowing: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (document_name, document) in catalogue.documents() {
-            let (device, firmware) = a_station_of(document);
+            let hardware = a_station_of(document);
             // What speaks of every station is part of what is known of any.
-            let Some(vendor) = device.vendor.clone() else {
+            let Some(vendor) = &hardware.vendor else {
                 continue;
             };
-            let name = document.vendor.clone().unwrap_or_else(|| vendor.clone());
-            let hardware = Hardware {
-                vendor: Some(vendor),
-                model: device.model,
-                firmware,
-            };
+            let name = document.vendor.as_ref().unwrap_or(vendor).clone();
             stations.push((name, hardware));
             let rows = catalogue.rows().filter(|row| row.document == document_name);
             for row in rows {

@@ -195,7 +195,7 @@ fn told(rule: &str, message: String) -> Remark {
 }
 
 /// A station as the document means it: the first of its matches, with the wildcards left out.
-pub fn a_station_of(document: &CatalogueDocument) -> (Device, Option<String>) {
+fn a_station_of(document: &CatalogueDocument) -> (Device, Option<String>) {
     let plain = |glob: &String| glob.replace('*', "").replace('?', "x");
     let first = document.matches.first().cloned().unwrap_or_default();
     let StationMatch {
