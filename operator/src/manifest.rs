@@ -722,7 +722,7 @@ fn object<K: DeserializeOwned>(
         }
     }
     if !mistakes.is_empty() {
-        return serde_json::from_value(salvage(object, mistakes)).ok();
+        return serde_json::from_value(salvage(kind, object, mistakes)).ok();
     }
     match serde_json::from_value(object) {
         Ok(object) => Some(object),

@@ -4,9 +4,14 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::schema::FieldMistake;
+use crate::objects::schema::Kind;
 
-/// Takes what is wrong out of a config as JSON, and puts empty values where something is required.
-pub(super) fn salvage(mut object: Json, mistakes: &[FieldMistake]) -> Json {
+/// Takes what is wrong out of a config as JSON, and puts empty values where something is required. Objects of other kinds
+/// are left as they are.
+pub(super) fn salvage(kind: Kind, mut object: Json, mistakes: &[FieldMistake]) -> Json {
+    if kind != Kind::ChargeStationConfig {
+        return object;
+    }
     for mistake in mistakes {
         let steps: Vec<&str> = mistake
             .field
