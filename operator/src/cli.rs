@@ -5,6 +5,7 @@ pub mod catalogue;
 pub mod crds;
 pub mod demo;
 pub mod explain;
+pub mod lint;
 pub mod run;
 pub mod simulate;
 pub mod status;
@@ -54,6 +55,8 @@ pub enum Verb {
     Demo(demo::DemoArgs),
     /// Runs simulated charge stations against any CSMS.
     Simulate(simulate::SimulateArgs),
+    /// Checks manifests: YAML, schema, rules, and what the catalogue says of the settings, with lines and mends.
+    Lint(lint::LintArgs),
     /// Tells what is known of a configuration key, per vendor, with sources.
     Explain(explain::ExplainArgs),
     /// Exports the catalogue of keys, checks a file of your own, writes the reference pages.
@@ -69,6 +72,7 @@ pub async fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Status(args) => status::status(args).await,
         Verb::Demo(args) => demo::demo(args).await,
         Verb::Simulate(args) => simulate::simulate(args).await,
+        Verb::Lint(args) => lint::lint(args),
         Verb::Explain(args) => explain::explain(args),
         Verb::Catalogue(args) => catalogue::catalogue(args),
         Verb::Crds(args) => crds::crds(args),

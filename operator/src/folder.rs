@@ -425,6 +425,7 @@ fn read_file(path: &Arc<Path>, stamp: Stamp, namespace: &str) -> Manifests {
         Ok(bytes) => manifest::read(path, &bytes, namespace),
         Err(error) => {
             let problem = Problem {
+                rule: manifest::rule::SCHEMA,
                 place: manifest::Place::whole(path),
                 field: String::new(),
                 message: format!("cannot be read: {error}"),
@@ -520,6 +521,7 @@ impl Inner {
                         ),
                         Some(mistake) => {
                             let problem = Problem {
+                                rule: manifest::rule::SCHEMA,
                                 place: manifest::Place::whole(&file),
                                 field: format!("{id}: {}", mistake.path),
                                 message: mistake.message,
@@ -615,6 +617,13 @@ fn same_secrets(
         && a.iter()
             .zip(b)
             .all(|((a, (av, _)), (b, (bv, _)))| a == b && same_data(av, bv))
+}
+
+/// The manifests in a folder and below it, and what could not be looked at, with the reasons.
+pub(crate) fn manifests_below(folder: &Path) -> (Vec<Arc<Path>>, BTreeMap<PathBuf, String>) {
+    let mut listing = Listing::default();
+    listing.add_all(folder);
+    (listing.files.into_keys().collect(), listing.unreadable)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod folder;
 pub mod gateway;
 pub mod kubernetes;
 pub mod leader;
+pub mod lint;
 pub mod manifest;
 pub mod metrics;
 pub mod objects;

@@ -6,7 +6,15 @@ use clap::Parser;
 use stationkeeper::cli::{Cli, dispatch, log_to_stderr};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Where even this cannot be printed, the code has to do.
+            let _ = usage.print();
+            // 2 says that there is something to mend in what was looked at; here nothing was.
+            return ExitCode::from(u8::from(usage.use_stderr()));
+        }
+    };
     match start(cli) {
         Ok(code) => code,
         Err(error) => {

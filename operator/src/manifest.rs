@@ -6,7 +6,9 @@
 //! bad object means for the stations (that is [`crate::folder`]'s).
 
 pub mod catalogue;
+mod fields;
 mod node;
+mod salvage;
 mod schema;
 
 use std::collections::BTreeMap;
@@ -21,7 +23,9 @@ use secrecy::SecretSlice;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+pub use self::fields::Fields;
 use self::node::{Document, Node, Position, Value, shorten};
+use self::salvage::salvage;
 use self::schema::{FieldMistake, nearest};
 use crate::objects::schema::Kind as SchemaKind;
 use crate::objects::{
@@ -63,9 +67,29 @@ impl fmt::Display for Place {
     }
 }
 
+/// The names by which problems of reading can be searched for; they do not change.
+pub mod rule {
+    /// The bytes are no text, or the text is no YAML or JSON, or too large.
+    pub const YAML: &str = "yaml";
+    /// A key stands twice in one map.
+    pub const DUPLICATE_KEY: &str = "duplicate-key";
+    /// A key of a map that kubectl takes for something else than a string.
+    pub const QUOTE_KEY: &str = "quote-key";
+    /// A value that should be a string, and without quotes is none to kubectl.
+    pub const QUOTE_VALUE: &str = "quote-value";
+    /// A field that no schema has.
+    pub const UNKNOWN_FIELD: &str = "unknown-field";
+    /// Types, bounds and rules of the CustomResourceDefinitions: what an API server would refuse.
+    pub const SCHEMA: &str = "schema";
+    /// An object of another kind, left alone.
+    pub const OTHER_KIND: &str = "other-kind";
+}
+
 /// What is wrong in a file, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
+    /// Which rule is broken: one of [`rule`].
+    pub rule: &'static str,
     /// Where.
     pub place: Place,
     /// The field, as `spec.settings[2].value`; empty where it is not about one.
@@ -177,27 +201,22 @@ impl Manifests {
 
 /// Reads a file. Objects without a namespace get `default_namespace`.
 pub fn read(file: &Arc<Path>, bytes: &[u8], default_namespace: &str) -> Manifests {
-    let mut reader = Reader {
-        file,
-        default_namespace,
-        manifests: Manifests::default(),
-    };
-    match text(bytes) {
-        Ok(text) => node::documents(text)
-            .into_iter()
-            .for_each(|document| reader.document(document)),
-        Err((at, message)) => reader.problem(FieldMistake {
-            field: String::new(),
-            at,
-            message,
-        }),
-    }
-    reader.manifests
+    Reader::read(file, bytes, default_namespace, None).0
+}
+
+/// The same, with the fields of each object, in the order of the objects.
+pub fn read_with_fields(
+    file: &Arc<Path>,
+    bytes: &[u8],
+    default_namespace: &str,
+) -> (Manifests, Vec<Fields>) {
+    Reader::read(file, bytes, default_namespace, Some(Vec::new()))
 }
 
 /// The problem of a file that is too large to be read at all.
 pub fn too_large(file: &Arc<Path>, bytes: u64) -> Problem {
     Problem {
+        rule: rule::YAML,
         place: Place::whole(file),
         field: String::new(),
         message: format!(
@@ -238,6 +257,8 @@ fn text(bytes: &[u8]) -> Result<&str, (Position, String)> {
 }
 
 struct Reader<'a> {
+    /// The tree of each object, if somebody asked for it.
+    fields: Option<Vec<Fields>>,
     file: &'a Arc<Path>,
     default_namespace: &'a str,
     manifests: Manifests,
@@ -251,7 +272,33 @@ enum Said {
     Wrong(FieldMistake),
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn read(
+        file: &'a Arc<Path>,
+        bytes: &[u8],
+        default_namespace: &'a str,
+        fields: Option<Vec<Fields>>,
+    ) -> (Manifests, Vec<Fields>) {
+        let mut reader = Self {
+            fields,
+            file,
+            default_namespace,
+            manifests: Manifests::default(),
+        };
+        match text(bytes) {
+            Ok(text) => node::documents(text)
+                .into_iter()
+                .for_each(|document| reader.document(document)),
+            Err((at, message)) => reader.problem(FieldMistake {
+                rule: rule::YAML,
+                field: String::new(),
+                at,
+                message,
+            }),
+        }
+        (reader.manifests, reader.fields.unwrap_or_default())
+    }
+
     fn located(&self, mistake: FieldMistake) -> Problem {
         let place = Place {
             file: Arc::clone(self.file),
@@ -259,6 +306,7 @@ impl Reader<'_> {
             column: mistake.at.column,
         };
         Problem {
+            rule: mistake.rule,
             place,
             field: mistake.field,
             message: mistake.message,
@@ -281,11 +329,12 @@ impl Reader<'_> {
         }
     }
 
-    fn object(&mut self, root: &Node, mistakes: Vec<FieldMistake>) {
+    fn object(&mut self, root: &Arc<Node>, mistakes: Vec<FieldMistake>) {
         match said(root) {
             Said::Foreign(what) => {
                 let message = format!("{what} is not read here, and was left alone");
                 let note = self.located(FieldMistake {
+                    rule: rule::OTHER_KIND,
                     field: String::new(),
                     at: root.at,
                     message,
@@ -303,7 +352,7 @@ impl Reader<'_> {
         }
     }
 
-    fn list(&mut self, root: &Node, mistakes: Vec<FieldMistake>) {
+    fn list(&mut self, root: &Arc<Node>, mistakes: Vec<FieldMistake>) {
         // A mistake of the text may stand in any of the objects: it holds those that start before it and end after it.
         let Some(Value::List(objects)) = root.get("items").map(|items| &items.value) else {
             mistakes
@@ -311,6 +360,7 @@ impl Reader<'_> {
                 .for_each(|mistake| self.problem(mistake));
             let message = "is missing: a List has its objects there".to_owned();
             return self.problem(FieldMistake {
+                rule: rule::SCHEMA,
                 field: "items".to_owned(),
                 at: root.at,
                 message,
@@ -330,7 +380,31 @@ impl Reader<'_> {
             .for_each(|mistake| self.problem(mistake));
     }
 
-    fn declare(&mut self, kind: Kind, root: &Node, mut mistakes: Vec<FieldMistake>) {
+    fn nameless(&self, kind: Kind, root: &Node, mistakes: &mut Vec<FieldMistake>) {
+        let metadata = ObjectMeta {
+            name: Some("nameless".to_owned()),
+            ..ObjectMeta::default()
+        };
+        match kind {
+            Kind::Config => {
+                let kind = SchemaKind::ChargeStationConfig;
+                let _ = object::<ChargeStationConfig>(kind, root, metadata, mistakes);
+            }
+            Kind::Station => {
+                let kind = SchemaKind::ChargeStation;
+                let _ = object::<ChargeStation>(kind, root, metadata, mistakes);
+            }
+            Kind::Catalogue => {
+                let kind = SchemaKind::KeyCatalogue;
+                let _ = object::<KeyCatalogue>(kind, root, metadata, mistakes);
+            }
+            Kind::Secret => {
+                let _ = secret(root, mistakes);
+            }
+        }
+    }
+
+    fn declare(&mut self, kind: Kind, root: &Arc<Node>, mut mistakes: Vec<FieldMistake>) {
         let known: &[&str] = match kind {
             Kind::Config | Kind::Station | Kind::Catalogue => {
                 &["apiVersion", "kind", "metadata", "spec", "status"]
@@ -353,6 +427,7 @@ impl Reader<'_> {
             let hint = nearest(&entry.key, known.iter().copied())
                 .map(|near| format!(": did you mean {near:?}?"));
             mistakes.push(FieldMistake {
+                rule: rule::UNKNOWN_FIELD,
                 field: entry.key.clone(),
                 at: entry.at,
                 message: format!("there is no such field here{}", hint.unwrap_or_default()),
@@ -360,8 +435,9 @@ impl Reader<'_> {
         }
         let metadata = match metadata(root, self.default_namespace, &mut mistakes) {
             Some(metadata) => metadata,
-            // Without a name it is not known which object this is.
+            // Without a name it is not known which object this is; what else is wrong with it is told all the same.
             None => {
+                self.nameless(kind, root, &mut mistakes);
                 return mistakes
                     .into_iter()
                     .for_each(|mistake| self.problem(mistake));
@@ -395,6 +471,9 @@ impl Reader<'_> {
             .into_iter()
             .map(|mistake| self.located(mistake))
             .collect();
+        if let Some(fields) = &mut self.fields {
+            fields.push(Fields::new(self.file, root));
+        }
         self.manifests.objects.push(Declared {
             id,
             place,
@@ -407,6 +486,7 @@ impl Reader<'_> {
 fn said(root: &Node) -> Said {
     let wrong = |field: &str, at: Position, message: String| {
         Said::Wrong(FieldMistake {
+            rule: rule::SCHEMA,
             field: field.to_owned(),
             at,
             message,
@@ -521,7 +601,12 @@ fn metadata(
         "uid",
     ];
     let mut tell = |field: String, at: Position, message: String| {
-        mistakes.push(FieldMistake { field, at, message })
+        mistakes.push(FieldMistake {
+            rule: rule::SCHEMA,
+            field,
+            at,
+            message,
+        })
     };
     let Some(metadata) = root
         .get("metadata")
@@ -633,18 +718,22 @@ fn object<K: DeserializeOwned>(
         {
             let at = root.nearest(&mistake.path).at;
             mistakes.push(FieldMistake {
+                rule: rule::SCHEMA,
                 field: mistake.path,
                 at,
                 message: mistake.message,
             });
         }
     }
+    if !mistakes.is_empty() {
+        return serde_json::from_value(salvage(kind, object, mistakes)).ok();
+    }
     match serde_json::from_value(object) {
         Ok(object) => Some(object),
-        Err(_) if !mistakes.is_empty() => None,
         Err(error) => {
             let at = root.nearest("spec").at;
             mistakes.push(FieldMistake {
+                rule: rule::SCHEMA,
                 field: "spec".to_owned(),
                 at,
                 message: format!("cannot be read: {error}"),
@@ -659,6 +748,7 @@ fn secret(root: &Node, mistakes: &mut Vec<FieldMistake>) -> SecretData {
     let mut data = SecretData::new();
     let mut tell = |field: &str, key: &str, at: Position, message: &str| {
         mistakes.push(FieldMistake {
+            rule: rule::SCHEMA,
             field: format!("{field}.{key}"),
             at,
             message: message.to_owned(),

@@ -102,6 +102,8 @@ impl DesiredSetting {
 /// Why a key is not written whatever is observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Barrier {
+    /// What stands in the way, in CamelCase, for machines; of a rule between keys its name.
+    pub rule: Cow<'static, str>,
     /// The state it gives. `Pending` for held layers (with the reason), `NotApplicable`, `Invalid`, `Conflict`,
     /// `NeedsConsent`, `SecretMissing`.
     pub state: State,
@@ -220,6 +222,7 @@ fn bar(settings: &mut BTreeMap<Key, DesiredSetting>, finding: &Finding, state: S
         && setting.barrier.is_none()
     {
         setting.barrier = Some(Barrier {
+            rule: Cow::Owned(finding.rule.clone()),
             state,
             reason: Reason::SeeMessage,
             message: finding.message.clone(),

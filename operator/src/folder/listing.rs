@@ -66,6 +66,11 @@ impl Listing {
         self.folder(root, except, 0);
     }
 
+    /// Adds what is below a folder.
+    pub(super) fn add_all(&mut self, root: &Path) {
+        self.folder(root, None, 0);
+    }
+
     /// Was nothing here touched for that long, by the file system's own times? Times in the future say nothing.
     pub(super) fn is_older_than(&self, age: Duration, now: jiff::Timestamp) -> bool {
         self.files

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::listing::Listing;
-use crate::manifest::{Body, Declared, Manifests, ObjectId, Place, Problem};
+use crate::manifest::{Body, Declared, Manifests, ObjectId, Place, Problem, rule};
 
 /// What an object is now.
 #[derive(Clone, Debug)]
@@ -61,6 +61,7 @@ pub(super) fn merge(sources: &Sources<'_>, known: &BTreeMap<ObjectId, Arc<Path>>
         .unreadable
         .iter()
         .map(|(path, reason)| Problem {
+            rule: rule::SCHEMA,
             place: Place::whole(&Arc::from(path.as_path())),
             field: String::new(),
             message: format!("cannot be read: {reason}"),
@@ -188,6 +189,7 @@ fn duplicates(id: &ObjectId, places: &[&Declared]) -> Vec<Problem> {
                 .filter(|(other, _)| *other != index);
             let others: Vec<String> = others.map(|(_, other)| other.place.to_string()).collect();
             Problem {
+                rule: rule::SCHEMA,
                 place: object.place.clone(),
                 field: String::new(),
                 message: format!(

@@ -13,7 +13,7 @@ use stationkeeper_core::catalogue::{CatalogueDocument, Pattern};
 
 use super::node::{self, Document, Node, Value};
 use super::schema::{self, FieldMistake};
-use super::{Place, Problem, text};
+use super::{Place, Problem, rule, text};
 use crate::objects::{API_VERSION, check};
 
 /// A catalogue document of a file.
@@ -32,6 +32,20 @@ pub struct CatalogueFile {
 }
 
 impl CatalogueFile {
+    /// Is it an object of kind `KeyCatalogue`, and not a bare document?
+    pub fn is_object(&self) -> bool {
+        !self.within.is_empty()
+    }
+
+    /// The namespace that the object names.
+    pub fn namespace(&self) -> Option<&str> {
+        self.root
+            .as_ref()?
+            .get("metadata")?
+            .get("namespace")?
+            .string()
+    }
+
     /// A problem with an entry of `keys` (none: the head of the document), and with one fact of it if one is named.
     pub fn problem(&self, entry: Option<usize>, fact: Option<&str>, message: String) -> Problem {
         let field = match (entry, fact) {
@@ -49,12 +63,23 @@ impl CatalogueFile {
             .as_ref()
             .map(|root| root.nearest(&field).at)
             .unwrap_or_default();
-        self.located(FieldMistake { field, at, message })
+        self.located(FieldMistake {
+            rule: rule::SCHEMA,
+            field,
+            at,
+            message,
+        })
     }
 
     fn located(&self, mistake: FieldMistake) -> Problem {
-        let FieldMistake { field, at, message } = mistake;
+        let FieldMistake {
+            rule,
+            field,
+            at,
+            message,
+        } = mistake;
         Problem {
+            rule,
             place: Place {
                 file: Arc::clone(&self.file),
                 line: at.line,
@@ -78,6 +103,7 @@ pub fn read(file: &Arc<Path>, bytes: &[u8]) -> Vec<CatalogueFile> {
         Err((at, message)) => {
             let mut broken = unread(file, None, "");
             let mistake = FieldMistake {
+                rule: rule::YAML,
                 field: String::new(),
                 at,
                 message,
@@ -151,6 +177,7 @@ fn object<'a>(root: &'a Node, mistakes: &mut Vec<FieldMistake>) -> Option<&'a Ar
     const KNOWN: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
     let mut tell = |field: &str, at, message: String| {
         mistakes.push(FieldMistake {
+            rule: rule::SCHEMA,
             field: field.to_owned(),
             at,
             message,
@@ -192,6 +219,7 @@ fn typed(
 ) -> Option<CatalogueDocument> {
     if !matches!(body.value, Value::Map(_)) {
         mistakes.push(FieldMistake {
+            rule: rule::SCHEMA,
             field: within.to_owned(),
             at: body.at,
             message: "a catalogue is a map with vendor, match, sources and keys".to_owned(),
@@ -206,6 +234,7 @@ fn typed(
         let said = |said: &FieldMistake| !said.field.is_empty() && path.starts_with(&said.field);
         if !mistakes.iter().any(said) {
             mistakes.push(FieldMistake {
+                rule: rule::SCHEMA,
                 at: root.nearest(&path).at,
                 field: path,
                 message: mistake.message,
@@ -220,6 +249,7 @@ fn typed(
             };
             let field = schema::join(within, &format!("keys[{index}].pattern"));
             mistakes.push(FieldMistake {
+                rule: rule::SCHEMA,
                 at: root.nearest(&field).at,
                 message: format!("this pattern cannot be read: {error}"),
                 field,
@@ -233,6 +263,7 @@ fn typed(
         Ok(document) => Some(document),
         Err(error) => {
             mistakes.push(FieldMistake {
+                rule: rule::SCHEMA,
                 field: within.to_owned(),
                 at: body.at,
                 message: format!("cannot be read: {error}"),

@@ -13,6 +13,8 @@ use serde_yaml::granit_parser::{
     Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag, options,
 };
 
+use super::rule;
+
 /// How many values a file may have once its aliases are written out. 2,000 stations have about 30,000.
 const MAX_VALUES: usize = 1_000_000;
 
@@ -29,6 +31,8 @@ pub(super) struct Position {
 /// A mistake in the text itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mistake {
+    /// One of [`rule`].
+    pub(super) rule: &'static str,
     pub(super) at: Position,
     pub(super) message: String,
 }
@@ -251,6 +255,7 @@ impl<'a> Reader<'a> {
             }
             _ => {
                 return Err(Mistake {
+                    rule: rule::YAML,
                     at,
                     message: "a value was expected here".to_owned(),
                 });
@@ -281,10 +286,12 @@ impl<'a> Reader<'a> {
                 Ok(node)
             }
             Some(None) => Err(Mistake {
+                rule: rule::YAML,
                 at,
                 message: "the alias stands inside of what it repeats: write it out".to_owned(),
             }),
             None => Err(Mistake {
+                rule: rule::YAML,
                 at,
                 message: "the alias repeats an anchor that is not in this document".to_owned(),
             }),
@@ -297,7 +304,11 @@ impl<'a> Reader<'a> {
             let message = format!(
                 "the file has more than {MAX_VALUES} values once its aliases are written out: split it, or do without the aliases"
             );
-            return Err(Mistake { at, message });
+            return Err(Mistake {
+                rule: rule::YAML,
+                at,
+                message,
+            });
         }
         Ok(())
     }
@@ -332,6 +343,7 @@ impl<'a> Reader<'a> {
             }
             let Value::Scalar(Scalar { text, kind }) = &key.value else {
                 self.mistakes.push(Mistake {
+                    rule: rule::YAML,
                     at: key.at,
                     message: "a list or a map cannot be a key".to_owned(),
                 });
@@ -341,6 +353,7 @@ impl<'a> Reader<'a> {
                 ScalarKind::String | ScalarKind::Date | ScalarKind::Integer(_) => {}
                 ScalarKind::Null | ScalarKind::Boolean(_) | ScalarKind::Float(_) => {
                     self.mistakes.push(Mistake {
+                        rule: rule::QUOTE_KEY,
                         at: key.at,
                         message: format!(
                             "the key `{}` is {} to kubectl: quote it, as in \"{text}\"",
@@ -351,7 +364,7 @@ impl<'a> Reader<'a> {
                 }
             }
             if let Some(first) = places.get(text) {
-                self.mistakes.push(Mistake {
+                self.mistakes.push(Mistake { rule: rule::DUPLICATE_KEY,
                     at: key.at,
                     message: format!(
                         "the key {:?} stands here a second time (first in line {}): delete one of the two",
@@ -392,6 +405,7 @@ impl<'a> Reader<'a> {
             Value::Scalar(_) => {
                 let message = "`<<` takes a map, or a list of maps".to_owned();
                 self.mistakes.push(Mistake {
+                    rule: rule::YAML,
                     at: from.at,
                     message,
                 });
@@ -425,14 +439,17 @@ impl<'a> Reader<'a> {
             });
         match tabbed {
             Some(at) => Mistake {
+                rule: rule::YAML,
                 at,
                 message: "the line is indented with a tab: YAML takes spaces only".to_owned(),
             },
             None if words.contains("nesting") || words.contains("recursion") => Mistake {
+                rule: rule::YAML,
                 at,
                 message: format!("lists and maps nest deeper than {MAX_DEPTH} levels"),
             },
             None => Mistake {
+                rule: rule::YAML,
                 at,
                 message: format!("not YAML: {words}"),
             },
@@ -450,6 +467,7 @@ fn position(span: Span) -> Position {
 fn refuse_custom(tag: Option<&Tag>, at: Position) -> Result<(), Mistake> {
     match tag {
         Some(tag) if tag.is_custom() && tag.original() != "!" => Err(Mistake {
+            rule: rule::YAML,
             at,
             message: format!(
                 "the tag {} means nothing here: delete it",

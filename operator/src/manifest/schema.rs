@@ -10,10 +10,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use super::node::{Entry, Mistake, Node, Position, Scalar, ScalarKind, Value, shorten};
+use super::rule;
 
 /// A mistake in a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FieldMistake {
+    /// One of [`rule`].
+    pub(super) rule: &'static str,
     /// `spec.settings[2].value`.
     pub(super) field: String,
     pub(super) at: Position,
@@ -22,10 +25,12 @@ pub(super) struct FieldMistake {
 
 impl FieldMistake {
     pub(super) fn of_text(mistake: Mistake) -> Self {
+        let Mistake { rule, at, message } = mistake;
         Self {
+            rule,
             field: String::new(),
-            at: mistake.at,
-            message: mistake.message,
+            at,
+            message,
         }
     }
 }
@@ -62,8 +67,9 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn tell(&mut self, field: &str, at: Position, message: String) {
+    fn tell(&mut self, rule: &'static str, field: &str, at: Position, message: String) {
         self.mistakes.push(FieldMistake {
+            rule,
             field: field.to_owned(),
             at,
             message,
@@ -98,7 +104,7 @@ impl Walk<'_> {
             (None, _) => Some(to_json(node)),
             (Some(wanted), _) => {
                 let message = self.wrong_type(node, wanted);
-                self.tell(field, node.at, message);
+                self.tell(rule::SCHEMA, field, node.at, message);
                 // An empty stand-in keeps the rules of the parent from complaining that there is nothing here.
                 (wanted == "string").then(|| Json::String(String::new()))
             }
@@ -133,6 +139,7 @@ impl Walk<'_> {
                     ),
                 };
                 self.tell(
+                    rule::UNKNOWN_FIELD,
                     &inner,
                     entry.at,
                     format!("there is no such field here: {hint}"),
@@ -161,7 +168,7 @@ impl Walk<'_> {
             | ScalarKind::Float(_)
             | ScalarKind::Date => {
                 let message = self.wrong_type(node, "string");
-                self.tell(field, node.at, message);
+                self.tell(rule::QUOTE_VALUE, field, node.at, message);
             }
         }
         Json::String(if scalar.kind == ScalarKind::Null {
@@ -178,7 +185,7 @@ impl Walk<'_> {
             let message = format!(
                 "`{text}` is {number} to kubectl: write {number}, or {plain} if that is meant"
             );
-            self.tell(field, node.at, message);
+            self.tell(rule::SCHEMA, field, node.at, message);
         }
     }
 

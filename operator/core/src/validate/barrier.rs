@@ -13,6 +13,8 @@
 //! | the Secret is missing | SecretMissing |
 //! | a hazard without consent, unless the key is read-only and never written | NeedsConsent |
 
+use std::borrow::Cow;
+
 use super::Barrier;
 use crate::catalogue::{Definition, Hazard, Profile, Scope, WriteRule};
 use crate::layer::{Consent, HeldLayer, SettingValue, Standing};
@@ -52,21 +54,23 @@ pub(super) fn barrier(
         .or_else(|| consent(key, resolved, reading))
 }
 
-fn because(state: State, reason: Reason, message: String) -> Option<Barrier> {
+fn because(rule: &'static str, state: State, reason: Reason, message: String) -> Option<Barrier> {
     Some(Barrier {
+        rule: Cow::Borrowed(rule),
         state,
         reason,
         message,
     })
 }
 
-fn invalid(message: String) -> Option<Barrier> {
-    because(State::Invalid, Reason::SeeMessage, message)
+fn invalid(rule: &'static str, message: String) -> Option<Barrier> {
+    because(rule, State::Invalid, Reason::SeeMessage, message)
 }
 
 fn scope(key: &Key, definition: &Definition, role: Role) -> Option<Barrier> {
     match (definition.scope()?, role) {
         (Scope::Master, Role::Slave) => because(
+            "Scope",
             State::NotApplicable,
             Reason::Scope,
             format!("{key} is set on the master of the pair, and this station is the slave"),
@@ -90,6 +94,7 @@ fn profile(key: &Key, definition: &Definition, profiles: Option<&[String]>) -> O
         return None;
     }
     because(
+        "Profile",
         State::NotApplicable,
         Reason::Profile,
         format!(
@@ -117,6 +122,7 @@ fn conflicting(
             .map(|(config, setting)| want(config, &setting.value)),
     );
     because(
+        "Conflict",
         State::Conflict,
         Reason::SeeMessage,
         format!(
@@ -153,7 +159,7 @@ fn held(standing: &Standing) -> Option<Barrier> {
                 HeldLayer::Unreadable => Reason::ConfigUnreadable,
                 HeldLayer::Undecidable => Reason::ConfigUndecidable,
             };
-            because(State::Pending, reason, message.clone())
+            because("Held", State::Pending, reason, message.clone())
         }
     }
 }
@@ -171,9 +177,10 @@ fn not_configuration(key: &Key, definition: &Definition) -> Option<Barrier> {
     } else {
         "it is a reading"
     };
-    invalid(format!(
-        "{key} is not configuration: {why}; remove the setting"
-    ))
+    invalid(
+        "NotConfiguration",
+        format!("{key} is not configuration: {why}; remove the setting"),
+    )
 }
 
 fn credential(key: &Key) -> Option<Barrier> {
@@ -183,25 +190,31 @@ fn credential(key: &Key) -> Option<Barrier> {
     {
         return None;
     }
-    invalid(format!(
-        "{key} is not written yet: credential rotation is not supported in this version, and a half-done change locks \
+    invalid(
+        "Credential",
+        format!(
+            "{key} is not written yet: credential rotation is not supported in this version, and a half-done change locks \
          the station out; remove the setting and change it by the station's own means"
-    ))
+        ),
+    )
 }
 
 fn mistaken(key: &Key, definition: &Definition, value: &SettingValue) -> Option<Barrier> {
     match value {
-        SettingValue::Plain(_) if definition.is_secret() => invalid(format!(
-            "{key} holds a secret, which must not stand in a manifest; use valueFrom with secretKeyRef or stationSecret, \
+        SettingValue::Plain(_) if definition.is_secret() => invalid(
+            "SecretInPlain",
+            format!(
+                "{key} holds a secret, which must not stand in a manifest; use valueFrom with secretKeyRef or stationSecret, \
              and change the secret, since it has been seen"
-        )),
+            ),
+        ),
         SettingValue::Plain(value) => {
             let mistake = value::check(definition, value).err()?;
-            invalid(mistake.0)
+            invalid("Value", mistake.0)
         }
         SettingValue::Secret { version: _, length } => {
             let mistake = value::check_secret_length(definition, *length).err()?;
-            invalid(mistake.0)
+            invalid("Value", mistake.0)
         }
         SettingValue::SecretMissing { message: _ } => None,
     }
@@ -209,9 +222,12 @@ fn mistaken(key: &Key, definition: &Definition, value: &SettingValue) -> Option<
 
 fn missing(value: &SettingValue) -> Option<Barrier> {
     match value {
-        SettingValue::SecretMissing { message } => {
-            because(State::SecretMissing, Reason::SeeMessage, message.clone())
-        }
+        SettingValue::SecretMissing { message } => because(
+            "SecretMissing",
+            State::SecretMissing,
+            Reason::SeeMessage,
+            message.clone(),
+        ),
         SettingValue::Plain(_) | SettingValue::Secret { .. } => None,
     }
 }
@@ -242,6 +258,7 @@ fn consent(key: &Key, resolved: &ResolvedSetting, reading: Option<&Reading>) -> 
         Consent::OwnedElsewhere => format!("another system writes {key} as well"),
     };
     because(
+        "NeedsConsent",
         State::NeedsConsent,
         Reason::SeeMessage,
         format!(

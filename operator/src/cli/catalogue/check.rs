@@ -66,6 +66,7 @@ struct Told {
 impl Told {
     fn new(problem: Problem, severity: Severity, rule: &str) -> Self {
         let Problem {
+            rule: _,
             place,
             field,
             message,
