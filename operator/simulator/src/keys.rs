@@ -147,12 +147,13 @@ impl KeyTable {
         changed.or_else(|| self.definition(position).value.as_deref())
     }
 
-    /// What is in effect for the key of this name, ignoring case.
+    /// What is in effect for the key of this name: the one of exactly that name, else the first ignoring case.
     pub(crate) fn effective_named(&self, key: &str) -> Option<&str> {
-        self.profile
-            .folded(key)
-            .first()
-            .and_then(|&position| self.effective(position))
+        let position = self
+            .profile
+            .exact(key)
+            .or_else(|| self.profile.folded(key).first().copied());
+        self.effective(position?)
     }
 
     /// What the station answers to a read: what is stored, which need not be in effect yet.
@@ -534,6 +535,19 @@ mod tests {
             .write("DlmOperatorPhase1Limit", "20", WriteStatus::Rejected)
             .write("DlmPhase1Limit", "20", WriteStatus::Accepted)
             .write("DlmOperatorPhase1Limit", "20", WriteStatus::Accepted);
+    }
+
+    #[test]
+    fn of_two_keys_that_differ_in_case_the_exact_one_is_meant() {
+        let mut ensto = station("ensto");
+        ensto
+            .write("HeartbeatInterval", "900", WriteStatus::Accepted)
+            .shows("HeartBeatInterval", Some("240"))
+            .shows("HeartbeatInterval", Some("900"));
+        assert_eq!(
+            ensto.table.effective_named("HeartbeatInterval"),
+            Some("900")
+        );
     }
 
     #[test]

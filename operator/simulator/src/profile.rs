@@ -82,6 +82,9 @@ pub struct StationProfile {
     /// Keys of the catalogue that it does not have.
     #[serde(default)]
     without: Vec<String>,
+    /// Keys of OCPP that it has besides, although its vendor's part of the catalogue does not tell them.
+    #[serde(default)]
+    also_standard: Vec<String>,
     /// Values as delivered of keys for which the catalogue tells none.
     #[serde(default)]
     values: BTreeMap<String, String>,
@@ -557,12 +560,12 @@ mod tests {
     }
 
     #[test]
-    fn every_built_in_station_has_the_keys_of_its_reference_and_no_others() {
+    fn every_built_in_station_has_the_keys_of_its_reference() {
         for (name, keys) in [
             ("standard", 43),
             ("amina", 51),
             ("bender", 369),
-            ("ensto", 60),
+            ("ensto", 60 + 2),
         ] {
             let profile = StationProfile::built_in(name).unwrap();
             assert_eq!(profile.keys().len(), keys, "{name}");
@@ -598,6 +601,14 @@ mod tests {
             ["30 sec", "30 sec", "(refused)", "(refused)"]
         );
         assert_eq!(recalc.value.as_deref(), Some("3"));
+        let unlisted: Vec<&str> = profile.keys()[60..]
+            .iter()
+            .map(|key| key.key.as_str())
+            .collect();
+        assert_eq!(
+            unlisted,
+            ["MeterValueSampleInterval", "WebSocketPingInterval"]
+        );
     }
 
     #[test]

@@ -72,18 +72,30 @@ impl StationProfile {
         let names = rows.into_iter().filter(listed);
         let names = names.filter_map(|row| row.definition.key);
         let has = |key: &Key| !self.without.iter().any(|name| name == key.as_str());
-        names
-            .filter(has)
-            .map(|key| match merged.find(&key) {
+        let mut definitions = Vec::new();
+        for key in names.filter(has) {
+            match merged.find(&key) {
                 Some(definition) if definition.vendor.as_deref().unwrap_or(STANDARD) == vendor => {
-                    Ok(definition.clone())
+                    definitions.push(definition.clone());
                 }
-                Some(_) | None => Err(LoadProfile::OtherVendor {
-                    catalogue: vendor.to_owned(),
-                    vendor: self.vendor.clone(),
-                }),
-            })
-            .collect()
+                Some(_) | None => {
+                    return Err(LoadProfile::OtherVendor {
+                        catalogue: vendor.to_owned(),
+                        vendor: self.vendor.clone(),
+                    });
+                }
+            }
+        }
+        for key in &self.also_standard {
+            let found = merged.find(&Key::from(key.as_str()));
+            let standard = found.filter(|definition| definition.vendor.is_none());
+            let standard = standard.ok_or_else(|| LoadProfile::NotInCatalogue {
+                section: "alsoStandard",
+                key: key.clone(),
+            })?;
+            definitions.push(standard.clone());
+        }
+        Ok(definitions)
     }
 
     /// What a profile says of keys has to be needed, so that it cannot contradict the catalogue.
