@@ -8,6 +8,7 @@
 //! |---|---|
 //! | says how many keys it takes (`GetConfigurationMaxKeys`) | pieces of exactly that size |
 //! | has not said it yet | that key is asked for along with the first, small piece |
+//! | has not said it yet, and the catalogue tells that it is delivered with few | that key is asked for first, alone |
 //! | answers an error, nothing intelligible, nothing at all, or not in time | halves, down to single keys; a single key that fails is `Failed` |
 //! | answers some of the keys and leaves others out | those are asked for again, once more than they are answered |
 //! | fails twice in a row | a harmless key is asked for; if that fails as well the pass ends: the keys are not to blame |
@@ -29,7 +30,7 @@ use crate::wire::{Guard, Request, Stop, Wire};
 pub const PIECE_WHEN_UNKNOWN: usize = 20;
 
 /// Says how many keys one GetConfiguration may ask for (OCPP 1.6 edition 2, section 9.1.9; required of every station).
-const MAX_KEYS: &str = "GetConfigurationMaxKeys";
+pub const MAX_KEYS: &str = "GetConfigurationMaxKeys";
 
 /// Failures in a row after which it is asked whether the station answers at all.
 const DOUBTFUL: u32 = 2;
@@ -75,6 +76,8 @@ pub struct Pieces {
     pub station: Option<usize>,
     /// What the catalogue knows of its kind (the quirk `maxKeysPerRequest`).
     pub catalogue: Option<usize>,
+    /// What its kind is delivered with, by the catalogue: good until it has said more itself.
+    pub delivered: Option<usize>,
 }
 
 impl Pieces {
@@ -145,7 +148,18 @@ pub async fn observe(
         failures: 0,
         told: Observation::default(),
     };
-    pass.told.aborted = pass.read_all(&together, &alone).await.err();
+    let few = pieces
+        .delivered
+        .filter(|&most| most <= PIECE_WHEN_UNKNOWN && pass.learning && !asks.is_empty());
+    let read = async {
+        if let Some(most) = few {
+            pass.size = most.max(1);
+            // The limit alone. Without an answer that says one, the size stays as the catalogue told it.
+            let _said = pass.ask(&[]).await?;
+        }
+        pass.read_all(&together, &alone).await
+    };
+    pass.told.aborted = read.await.err();
     pass.told
 }
 

@@ -164,6 +164,11 @@ fn explain_tells_what_it_takes_to_write_a_key() {
     let says = told["keys"][0]["writing"][0]["says"].as_str().unwrap();
     assert!(says.contains("never drift"), "{says}");
     assert_eq!(told["keys"][0]["references"].as_array().unwrap().len(), 1);
+    let (printed, _) = run(&["explain", "StopTxnSampledData"]);
+    assert!(
+        printed.contains("Bender            not supported, says the vendor"),
+        "{printed}"
+    );
 }
 
 #[test]

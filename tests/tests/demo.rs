@@ -103,6 +103,15 @@ async fn demo_shows_every_state_and_ends_within_a_minute() -> Result<()> {
     ensure!(stations.len() >= 8, "{} stations", stations.len());
     ensure!(!list(&document, "configs")?.is_empty(), "no configs");
 
+    let vendors: BTreeSet<&str> = stations
+        .iter()
+        .filter_map(|station| station["vendor"].as_str())
+        .collect();
+    ensure!(
+        vendors == BTreeSet::from(["Amina", "Bender", "Ensto", "Stationkeeper"]),
+        "{vendors:?}"
+    );
+
     // Each of these came about, at the end or on the way.
     let keys: Vec<&Value> = stations
         .iter()

@@ -71,7 +71,7 @@ fn documents(folder: &str) -> Vec<Document> {
 }
 
 fn examples() -> Vec<PathBuf> {
-    ["catalogue", "demo", "quickstart"]
+    ["catalogue", "demo", "greenflux", "quickstart", "vendors"]
         .iter()
         .flat_map(|folder| yaml_files(&root().join("examples").join(folder)))
         .collect()

@@ -85,6 +85,8 @@ faults! {
     BooleanOnOff = "boolean-on-off", Shape::Plain, [4];
     /// Rejects booleans that are not spelled as it shows them.
     StrictBooleans = "strict-booleans", Shape::Plain, [4];
+    /// Shows named values by their codes, where the vendor shows labels.
+    ChoiceCodes = "choice-codes", Shape::Plain, [4];
     /// Shows numbers with leading zeros, blanks or a decimal point.
     NumberFormats = "number-formats", Shape::Plain, [5];
     /// Stores numbers as they were written, blanks, zeros and point included.

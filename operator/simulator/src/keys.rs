@@ -147,12 +147,13 @@ impl KeyTable {
         changed.or_else(|| self.definition(position).value.as_deref())
     }
 
-    /// What is in effect for the key of this name, ignoring case.
+    /// What is in effect for the key of this name: the one of exactly that name, else the first ignoring case.
     pub(crate) fn effective_named(&self, key: &str) -> Option<&str> {
-        self.profile
-            .folded(key)
-            .first()
-            .and_then(|&position| self.effective(position))
+        let position = self
+            .profile
+            .exact(key)
+            .or_else(|| self.profile.folded(key).first().copied());
+        self.effective(position?)
     }
 
     /// What the station answers to a read: what is stored, which need not be in effect yet.
@@ -171,6 +172,36 @@ impl KeyTable {
             Shown::New => owed.or_else(|| self.effective(position)),
             Shown::Old => self.effective(position),
         }
+    }
+
+    /// What is stored: what a boot will bring into effect, else what is in effect.
+    fn stored(&self, position: usize) -> Option<&str> {
+        let owed = self
+            .changed
+            .get(&position)
+            .and_then(|cell| cell.owed.as_deref());
+        owed.or_else(|| self.effective(position))
+    }
+
+    /// Is a number greater than what the key that limits it holds?
+    fn exceeds_its_limit(&self, definition: &KeyDefinition, stored: &str) -> bool {
+        let limit = definition
+            .at_most_key
+            .as_ref()
+            .and_then(|key| self.profile.exact(key))
+            .and_then(|position| self.stored(position)?.parse::<f64>().ok());
+        match (limit, stored.parse::<f64>()) {
+            (Some(limit), Ok(number)) => number > limit,
+            (None, _) | (Some(_), Err(_)) => false,
+        }
+    }
+
+    /// Do booleans go out as digits, because the key that says so is on?
+    pub(crate) fn digits_asked(&self) -> bool {
+        let key = self.profile.boolean_digits_key.as_ref();
+        key.and_then(|key| self.profile.exact(key))
+            .and_then(|position| self.effective(position))
+            == Some("true")
     }
 
     /// All keys that are there, in the station's order.
@@ -198,12 +229,7 @@ impl KeyTable {
 
     /// Would a write bring a value that the station has, or will have after its boot?
     pub(crate) fn is_equal_write(&self, position: usize, raw: &str) -> bool {
-        let owed = self
-            .changed
-            .get(&position)
-            .and_then(|cell| cell.owed.as_deref());
-        let current = owed.or_else(|| self.effective(position));
-        current.is_some_and(|current| {
+        self.stored(position).is_some_and(|current| {
             value::same(&self.profile, self.definition(position), current, raw)
         })
     }
@@ -240,6 +266,9 @@ impl KeyTable {
         match (definition.access, definition.effect) {
             (_, Effect::NotSupported) => return WriteStatus::NotSupported,
             (Access::ReadOnly, _) | (_, Effect::RejectAlways) => return refused,
+            _ if definition.once && self.stored(position).is_some_and(|own| !own.is_empty()) => {
+                return refused;
+            }
             (Access::ReadWrite | Access::WriteOnly, _) => {}
         }
         let stored = match value::take(&self.profile, definition, raw, faults) {
@@ -247,6 +276,9 @@ impl KeyTable {
             Taken::Ignored => return WriteStatus::Accepted,
             Taken::Refused => return refused,
         };
+        if self.exceeds_its_limit(definition, &stored) {
+            return refused;
+        }
         if definition.effect == Effect::Fixed
             || faults.on_key(FaultKind::AcceptsAndIgnores, &definition.key)
         {
@@ -256,7 +288,8 @@ impl KeyTable {
         let after_boot = definition.effect == Effect::AfterReset
             || faults.on_key(FaultKind::NeedsReset, &definition.key);
         let volatile = definition.effect == Effect::Volatile
-            || faults.on_key(FaultKind::RevertsAfterBoot, &definition.key);
+            || faults.on_key(FaultKind::RevertsAfterBoot, &definition.key)
+            || definition.clears_itself;
         let boot_answer = match definition.boot_answer {
             BootAnswer::RebootRequired if !faults.has(FaultKind::HidesRebootRequired) => {
                 WriteStatus::RebootRequired
@@ -468,6 +501,64 @@ mod tests {
             "5",
             WriteStatus::Accepted,
         );
+    }
+
+    fn station(kind: &str) -> Given {
+        Given {
+            table: KeyTable::new(StationProfile::built_in(kind).unwrap()),
+            faults: faults(&[]),
+        }
+    }
+
+    #[test]
+    fn a_key_that_can_be_set_once_is_refused_the_second_time() {
+        station("bender")
+            .write("ChargeBoxSerialNumber", "A1", WriteStatus::RebootRequired)
+            .write("ChargeBoxSerialNumber", "A2", WriteStatus::Rejected)
+            .boot()
+            .shows("ChargeBoxSerialNumber", Some("A1"))
+            .write("ChargeBoxSerialNumber", "A2", WriteStatus::Rejected);
+    }
+
+    #[test]
+    fn a_key_that_clears_itself_is_as_delivered_after_the_boot() {
+        station("bender")
+            .write("ScanNetworkOperators", "true", WriteStatus::RebootRequired)
+            .shows("ScanNetworkOperators", Some("true"))
+            .boot()
+            .shows("ScanNetworkOperators", Some("false"));
+    }
+
+    #[test]
+    fn an_operator_limit_above_the_limit_is_refused() {
+        station("ensto")
+            .write("DlmOperatorPhase1Limit", "20", WriteStatus::Rejected)
+            .write("DlmPhase1Limit", "20", WriteStatus::Accepted)
+            .write("DlmOperatorPhase1Limit", "20", WriteStatus::Accepted);
+    }
+
+    #[test]
+    fn of_two_keys_that_differ_in_case_the_exact_one_is_meant() {
+        let mut ensto = station("ensto");
+        ensto
+            .write("HeartbeatInterval", "900", WriteStatus::Accepted)
+            .shows("HeartBeatInterval", Some("240"))
+            .shows("HeartbeatInterval", Some("900"));
+        assert_eq!(
+            ensto.table.effective_named("HeartbeatInterval"),
+            Some("900")
+        );
+    }
+
+    #[test]
+    fn a_boolean_key_makes_booleans_go_out_as_digits() {
+        let mut bender = station("bender");
+        assert!(!bender.table.digits_asked());
+        bender
+            .write("LocalPreAuthorize", "1", WriteStatus::Accepted)
+            .shows("LocalPreAuthorize", Some("true"))
+            .write("OcppGetConfBoolIsInt", "true", WriteStatus::Accepted);
+        assert!(bender.table.digits_asked());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use stationkeeper_ocpp::frame::result_text;
 use crate::answers::Reply;
 use crate::device::{BootReason, Deed, Deeds, Device};
 use crate::fault::FaultKind;
-use crate::profile::{Access, Kind};
+use crate::profile::{Access, Booleans, Kind};
 use crate::stats::{Happening, Violation};
 use crate::value;
 
@@ -229,8 +229,12 @@ impl Device {
             }
         };
         let shown = shown.filter(|_| !self.faults.on_key(FaultKind::OmitsValue, &definition.key));
-        let shown =
-            shown.map(|stored| value::show(self.keys.profile(), definition, stored, &self.faults));
+        let shown = shown.map(|stored| match (definition.kind, stored) {
+            (Kind::Boolean, "true" | "false") if self.keys.digits_asked() => {
+                Cow::Borrowed(Booleans::Digits.spell(stored == "true"))
+            }
+            _ => value::show(self.keys.profile(), definition, stored, &self.faults),
+        });
         text.push_str("{\"key\":");
         quote(&self.keys.spelling(definition, &self.faults), text);
         text.push_str(match (read_only, self.readonly_manner()) {
@@ -271,7 +275,7 @@ impl Device {
             && match kind {
                 Kind::Boolean => matches!(shown, "true" | "false"),
                 Kind::Integer | Kind::Decimal => shown.parse::<serde_json::Number>().is_ok(),
-                Kind::String | Kind::List | Kind::Secret => false,
+                Kind::String | Kind::Enum | Kind::List | Kind::Secret => false,
             };
         if typed {
             text.push_str(shown);

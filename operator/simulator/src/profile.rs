@@ -1,20 +1,44 @@
 //! What a kind of station is, as data: who made it, and its table of keys with access, range and what a write does.
 //!
-//! In comes YAML, built in or from a file; out goes a [`StationProfile`], shared by all stations of the kind. The values
-//! that stations hold at run time live in the key table of each station, not here.
+//! In comes YAML, built in or from a file; out goes a [`StationProfile`], shared by all stations of the kind. A file says
+//! what a vendor's reference leaves open; the keys of a vendor that the catalogue knows are made from it, by
+//! `profile/from_catalogue.rs`. The values that stations hold at run time live in the key table of each station, not here.
+
+mod from_catalogue;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
+use stationkeeper_core::catalogue::Pattern;
 
 use crate::value;
 
-/// The profiles that come with the simulator: name and text.
-const BUILT_IN: &[(&str, &str)] = &[
-    ("standard", include_str!("../profiles/standard.yaml")),
-    ("amina", include_str!("../profiles/amina.yaml")),
+/// A profile that comes with the simulator: its name, its text, and what was made of it, once for all stations.
+type BuiltIn = (&'static str, &'static str, OnceLock<Arc<StationProfile>>);
+
+static BUILT_IN: [BuiltIn; 4] = [
+    (
+        "standard",
+        include_str!("../profiles/standard.yaml"),
+        OnceLock::new(),
+    ),
+    (
+        "amina",
+        include_str!("../profiles/amina.yaml"),
+        OnceLock::new(),
+    ),
+    (
+        "bender",
+        include_str!("../profiles/bender.yaml"),
+        OnceLock::new(),
+    ),
+    (
+        "ensto",
+        include_str!("../profiles/ensto.yaml"),
+        OnceLock::new(),
+    ),
 ];
 
 /// A kind of station.
@@ -39,9 +63,39 @@ pub struct StationProfile {
     /// How it shows booleans, where the key does not say otherwise.
     #[serde(default)]
     pub booleans: Booleans,
+    /// Another way in which it takes booleans besides its own and `true` and `false`.
+    #[serde(default)]
+    pub takes_booleans: Option<Booleans>,
+    /// The boolean key that makes it show booleans as `1` and `0` while it is on.
+    #[serde(default)]
+    pub boolean_digits_key: Option<String>,
+    /// How it shows values that have a code and a label. It takes both.
+    #[serde(default)]
+    pub choices: Choices,
+    /// The vendor whose keys it has, as the built-in catalogue tells them; `Standard`: those of OCPP.
+    #[serde(default)]
+    catalogue: Option<String>,
+    /// It lists keys that its vendor does not support, and answers NotSupported to a write of them; else it has no such
+    /// keys.
+    #[serde(default)]
+    lists_unsupported: bool,
+    /// Keys of the catalogue that it does not have.
+    #[serde(default)]
+    without: Vec<String>,
+    /// Keys of OCPP that it has besides, although its vendor's part of the catalogue does not tell them.
+    #[serde(default)]
+    also_standard: Vec<String>,
+    /// Values as delivered of keys for which the catalogue tells none.
+    #[serde(default)]
+    values: BTreeMap<String, String>,
+    /// The numbers that keys take for which the catalogue tells no range.
+    #[serde(default)]
+    ranges: BTreeMap<String, Bounds>,
     /// Lists of items that keys refer to with `itemsOf`.
     #[serde(default)]
     lists: BTreeMap<String, Vec<String>>,
+    /// Keys in full: those of a station without a catalogue, and what it has instead of or besides the catalogue's.
+    #[serde(default)]
     keys: Vec<KeyDefinition>,
     /// Where each name is found. Built when first asked, since every call asks.
     #[serde(skip)]
@@ -50,6 +104,14 @@ pub struct StationProfile {
 
 fn one() -> u16 {
     1
+}
+
+/// The least and the greatest number.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bounds {
+    min: Option<i64>,
+    max: Option<i64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -83,12 +145,24 @@ pub struct KeyDefinition {
     pub min: Option<i64>,
     /// The greatest number.
     pub max: Option<i64>,
+    /// Numbers that it takes although they are out of range.
+    pub also: Vec<i64>,
+    /// A key whose number this one must not exceed, as far as the station has stored it.
+    pub at_most_key: Option<String>,
     /// The only values that it takes; empty: any of the type.
     pub allowed: Vec<String>,
+    /// The values of an Enum; empty: any.
+    pub choices: Vec<Choice>,
+    /// What the whole value must look like.
+    pub pattern: Option<Pattern>,
     /// Values that it rejects all the same.
     pub rejects: Vec<String>,
     /// The list in `lists` whose items it takes; absent: any.
     pub items_of: Option<String>,
+    /// The items of a list begin with the number of a connector and a dot, as in `1.RST`.
+    pub numbered_items: bool,
+    /// The order of a list's items matters.
+    pub ordered: bool,
     /// The most items of a list.
     pub max_items: Option<usize>,
     /// The fewest characters.
@@ -97,11 +171,26 @@ pub struct KeyDefinition {
     pub max_length: Option<usize>,
     /// The value may not hold blanks.
     pub no_whitespace: bool,
+    /// It can be written only while it is empty.
+    pub once: bool,
+    /// A boot brings the value as delivered back, after it has brought a written one into effect.
+    pub clears_itself: bool,
     /// How it shows booleans, if not as the station usually does.
     pub booleans: Option<Booleans>,
     /// It is the second one of two keys that differ only in case, and there only while that fault is on.
     #[serde(skip)]
     pub(crate) twin: bool,
+}
+
+/// A value that has a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Choice {
+    /// The code.
+    pub code: String,
+    /// The name; absent: the code.
+    #[serde(default)]
+    pub label: Option<String>,
 }
 
 /// May a key be read and written?
@@ -166,10 +255,22 @@ pub enum Kind {
     Integer,
     /// A number.
     Decimal,
+    /// One of a few named values.
+    Enum,
     /// Items between commas.
     List,
     /// A password.
     Secret,
+}
+
+/// How values are shown that have a code and a label.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Choices {
+    /// By code.
+    #[default]
+    Code,
+    /// By label.
+    Label,
 }
 
 /// How booleans are spelled.
@@ -237,6 +338,44 @@ pub enum LoadProfile {
         /// The name.
         key: String,
     },
+    /// The built-in catalogue has no such vendor.
+    #[error("the built-in catalogue knows no vendor {catalogue:?}; it knows {}", known.join(", "))]
+    UnknownCatalogue {
+        /// The name as given.
+        catalogue: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// The station reports a vendor whom the catalogue does not know by the name in `catalogue`.
+    #[error(
+        "a station whose vendor is {vendor:?} has not the keys of {catalogue:?}: give the vendor as its stations report it"
+    )]
+    OtherVendor {
+        /// The name in `catalogue`.
+        catalogue: String,
+        /// The vendor that the station reports.
+        vendor: String,
+    },
+    /// The profile speaks of a key that the catalogue does not have.
+    #[error(
+        "`{section}` of the station profile names the key {key:?}, which the catalogue does not have"
+    )]
+    NotInCatalogue {
+        /// The section of the profile.
+        section: &'static str,
+        /// The key.
+        key: String,
+    },
+    /// The profile tells a fact that the catalogue tells as well.
+    #[error(
+        "`{section}` of the station profile says something of the key {key:?} that the catalogue says already: leave it out"
+    )]
+    SaidByCatalogue {
+        /// The section of the profile.
+        section: &'static str,
+        /// The key.
+        key: String,
+    },
     /// A key refers to a list that is not there.
     #[error(
         "the key {key:?} of the station profile takes items of the list {list:?}, which `lists` does not hold"
@@ -261,18 +400,18 @@ pub enum LoadProfile {
 
 /// The names of the profiles that come with the simulator.
 pub fn built_in_names() -> Vec<&'static str> {
-    BUILT_IN.iter().map(|(name, _)| *name).collect()
+    BUILT_IN.iter().map(|(name, _, _)| *name).collect()
 }
 
 impl StationProfile {
     /// A built-in profile by its name.
     pub fn built_in(name: &str) -> Option<Arc<Self>> {
-        let (_, text) = BUILT_IN
+        let (_, text, made) = BUILT_IN
             .iter()
-            .find(|(own, _)| own.eq_ignore_ascii_case(name))?;
-        Some(Arc::new(
-            Self::from_yaml(text).expect("the built-in profiles are read by a test"),
-        ))
+            .find(|(own, _, _)| own.eq_ignore_ascii_case(name))?;
+        let make =
+            || Arc::new(Self::from_yaml(text).expect("the built-in profiles are read by a test"));
+        Some(Arc::clone(made.get_or_init(make)))
     }
 
     /// The profile `standard`: every key of OCPP 1.6, no habits.
@@ -300,9 +439,11 @@ impl StationProfile {
 
     /// Reads a profile.
     pub fn from_yaml(text: &str) -> Result<Self, LoadProfile> {
-        let profile: Self = serde_yaml::from_str(text).map_err(|source| LoadProfile::Parse {
-            source: Box::new(source),
-        })?;
+        let mut profile: Self =
+            serde_yaml::from_str(text).map_err(|source| LoadProfile::Parse {
+                source: Box::new(source),
+            })?;
+        profile.take_keys_from_catalogue()?;
         profile.check()?;
         Ok(profile)
     }
@@ -409,14 +550,85 @@ impl StationProfile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::FaultSet;
+    use crate::value::Taken;
+
+    /// What a built-in station is delivered with.
+    fn delivered(name: &str, key: &str) -> KeyDefinition {
+        let profile = StationProfile::built_in(name).unwrap();
+        profile.keys()[profile.exact(key).expect(key)].clone()
+    }
 
     #[test]
-    fn built_in_profiles_are_whole() {
-        for name in built_in_names() {
+    fn every_built_in_station_has_the_keys_of_its_reference() {
+        for (name, keys) in [
+            ("standard", 43),
+            ("amina", 51),
+            ("bender", 369),
+            ("ensto", 60 + 2),
+        ] {
             let profile = StationProfile::built_in(name).unwrap();
-            assert!(!profile.keys().is_empty(), "{name}");
+            assert_eq!(profile.keys().len(), keys, "{name}");
         }
-        assert_eq!(StationProfile::standard().keys().len(), 43);
+    }
+
+    #[test]
+    fn ensto_tells_keys_apart_by_case_and_shows_labels() {
+        let (old, new) = (
+            delivered("ensto", "HeartBeatInterval"),
+            delivered("ensto", "HeartbeatInterval"),
+        );
+        for key in [&old, &new] {
+            assert_eq!((key.min, key.max), (Some(10), Some(3600)));
+            assert_eq!(key.value.as_deref(), Some("240"));
+        }
+        assert_eq!(
+            delivered("ensto", "GetConfigurationMaxKeys")
+                .value
+                .as_deref(),
+            Some("1")
+        );
+        let profile = StationProfile::built_in("ensto").unwrap();
+        let recalc = delivered("ensto", "DlmRecalcInterval");
+        let shown = |raw: &str| match value::take(&profile, &recalc, raw, &FaultSet::default()) {
+            Taken::Stored(stored) => {
+                value::show(&profile, &recalc, &stored, &FaultSet::default()).into_owned()
+            }
+            Taken::Ignored | Taken::Refused => "(refused)".to_owned(),
+        };
+        assert_eq!(
+            ["3", "30 sec", "30", "7"].map(shown),
+            ["30 sec", "30 sec", "(refused)", "(refused)"]
+        );
+        assert_eq!(recalc.value.as_deref(), Some("3"));
+        let unlisted: Vec<&str> = profile.keys()[60..]
+            .iter()
+            .map(|key| key.key.as_str())
+            .collect();
+        assert_eq!(
+            unlisted,
+            ["MeterValueSampleInterval", "WebSocketPingInterval"]
+        );
+    }
+
+    #[test]
+    fn bender_keeps_what_its_reference_says() {
+        let of = |key: &str| delivered("bender", key);
+        assert_eq!(of("DlmPhase1Limit").effect, Effect::AfterReset);
+        assert_eq!(of("DlmOperatorPhase1Limit").effect, Effect::Immediately);
+        assert_eq!(
+            of("DlmOperatorPhase1Limit").at_most_key.as_deref(),
+            Some("DlmPhase1Limit")
+        );
+        assert_eq!(of("NumberOfConnectors").access, Access::ReadOnly);
+        assert_eq!(of("HTTPBasicAuthPassword").access, Access::WriteOnly);
+        assert!(of("ChargeBoxSerialNumber").once);
+        assert!(of("ScanNetworkOperators").clears_itself);
+        assert_eq!(of("StopTxnSampledData").effect, Effect::NotSupported);
+        let attempts = of("TransactionMessageAttempts");
+        assert_eq!((attempts.min, attempts.max), (Some(0), Some(5)));
+        assert_eq!(attempts.value.as_deref(), Some("5"));
+        assert_eq!(of("MeterValueSampleInterval").also, [0]);
     }
 
     #[test]
@@ -436,7 +648,17 @@ mod tests {
     #[test]
     fn bad_profiles_are_refused_with_the_place() {
         let check = |keys: &str, part: &str| {
-            let text = format!("vendor: A\nmodel: B\nfirmware: '1'\nkeys:\n{keys}");
+            let keys = if keys.starts_with(' ') {
+                format!("keys:\n{keys}")
+            } else {
+                keys.to_owned()
+            };
+            let vendor = if keys.contains("Ensto\n") {
+                "Ensto"
+            } else {
+                "A"
+            };
+            let text = format!("vendor: {vendor}\nmodel: B\nfirmware: '1'\n{keys}");
             let error = StationProfile::from_yaml(&text).unwrap_err();
             let chain = format!(
                 "{error} {:?}",
@@ -454,11 +676,29 @@ mod tests {
             "which `lists` does not hold",
         );
         check("  - {key: A, colour: red}\n", "colour");
+        check("values: {A: x}\n", "names the key \"A\"");
+        check(
+            "catalogue: Alfen\n",
+            "knows no vendor \"Alfen\"; it knows Amina, Bender, Ensto",
+        );
+        check("catalogue: Bender\n", "has not the keys of \"Bender\"");
+        check(
+            "catalogue: Ensto\nvalues: {NoSuchKey: x}\n",
+            "the catalogue does not have",
+        );
+        check(
+            "catalogue: Ensto\nranges: {HeartbeatInterval: {min: 1}}\n",
+            "the catalogue says already",
+        );
+        check(
+            "catalogue: Ensto\nkeys: [{key: FreeCharging}]\n",
+            "lists the key \"FreeCharging\" twice",
+        );
     }
 
     #[test]
     fn unknown_names_are_told_with_the_choices() {
         let error = StationProfile::named("alfen").unwrap_err().to_string();
-        assert!(error.contains("standard, amina"), "{error}");
+        assert!(error.contains("standard, amina, bender, ensto"), "{error}");
     }
 }

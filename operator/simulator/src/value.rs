@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::fault::{FaultKind, FaultSet};
-use crate::profile::{Booleans, KeyDefinition, Kind, StationProfile};
+use crate::profile::{Booleans, Choice, Choices, KeyDefinition, Kind, StationProfile};
 
 /// The longest value of OCPP 1.6 (CiString500Type, edition 2, section 6.7 ChangeConfiguration.req).
 pub(crate) const LONGEST: usize = 500;
@@ -38,7 +38,7 @@ pub(crate) fn same(
     right: &str,
 ) -> bool {
     let canonical = |raw: &str| match take(profile, definition, raw, &FaultSet::default()) {
-        Taken::Stored(stored) if definition.kind == Kind::List => {
+        Taken::Stored(stored) if definition.kind == Kind::List && !definition.ordered => {
             let mut items: Vec<&str> = items(&stored).collect();
             items.sort_unstable();
             items.join(",")
@@ -65,6 +65,10 @@ pub(crate) fn take(
     let good_text = (!definition.no_whitespace || !raw.contains(char::is_whitespace))
         && (definition.allowed.is_empty()
             || definition.allowed.iter().any(|allowed| allowed == raw))
+        && definition
+            .pattern
+            .as_ref()
+            .is_none_or(|pattern| pattern.matches(raw))
         && !definition.rejects.iter().any(|rejected| rejected == raw);
     let taken = if good_length && good_text {
         match definition.kind {
@@ -72,6 +76,7 @@ pub(crate) fn take(
             Kind::Boolean => take_boolean(profile, definition, raw, faults),
             Kind::Integer => take_integer(definition, raw, faults),
             Kind::Decimal => take_decimal(definition, raw, faults),
+            Kind::Enum => take_choice(definition, raw),
             Kind::List => take_list(profile, definition, raw, faults),
         }
     } else {
@@ -94,9 +99,12 @@ fn take_boolean(
 ) -> Taken {
     let own = booleans(profile, definition, faults);
     let value = [true, false].into_iter().find(|&value| {
+        let also = profile
+            .takes_booleans
+            .is_some_and(|also| also.spell(value) == raw);
         own.spell(value) == raw
             || (!faults.has(FaultKind::StrictBooleans)
-                && Booleans::Lower.spell(value).eq_ignore_ascii_case(raw))
+                && (also || Booleans::Lower.spell(value).eq_ignore_ascii_case(raw)))
     });
     value.map_or(Taken::Refused, |value| Taken::Stored(value.to_string()))
 }
@@ -126,8 +134,22 @@ fn take_decimal(definition: &KeyDefinition, raw: &str, faults: &FaultSet) -> Tak
 }
 
 fn in_range(definition: &KeyDefinition, number: f64) -> bool {
-    definition.min.is_none_or(|min| number >= min as f64)
-        && definition.max.is_none_or(|max| number <= max as f64)
+    let within = definition.min.is_none_or(|min| number >= min as f64)
+        && definition.max.is_none_or(|max| number <= max as f64);
+    within || definition.also.iter().any(|&also| number == also as f64)
+}
+
+/// A choice is taken by its code or its label, and stored by its code.
+fn take_choice(definition: &KeyDefinition, raw: &str) -> Taken {
+    if definition.choices.is_empty() {
+        return Taken::Stored(raw.to_owned());
+    }
+    let named = |choice: &&Choice| choice.code == raw || choice.label.as_deref() == Some(raw);
+    definition
+        .choices
+        .iter()
+        .find(named)
+        .map_or(Taken::Refused, |choice| Taken::Stored(choice.code.clone()))
 }
 
 fn store_number(raw: &str, canonical: String, faults: &FaultSet) -> Taken {
@@ -153,6 +175,12 @@ fn take_list(
     faults: &FaultSet,
 ) -> Taken {
     let known = |item: &str| {
+        let item = match item.split_once('.') {
+            Some((number, rest)) if definition.numbered_items && number.parse::<u8>().is_ok() => {
+                rest
+            }
+            Some(_) | None => item,
+        };
         profile.items(definition).is_none_or(|known| {
             // A measurand may carry a phase, as in `Voltage.L1-N` (OCPP 1.6 edition 2, section 9.1.17).
             known.iter().any(|own| {
@@ -214,7 +242,7 @@ fn booleans(profile: &StationProfile, definition: &KeyDefinition, faults: &Fault
 /// How the station shows what it stored.
 pub(crate) fn show<'a>(
     profile: &StationProfile,
-    definition: &KeyDefinition,
+    definition: &'a KeyDefinition,
     stored: &'a str,
     faults: &FaultSet,
 ) -> Cow<'a, str> {
@@ -232,8 +260,25 @@ pub(crate) fn show<'a>(
             Cow::Owned(odd_number(&definition.key, stored))
         }
         Kind::Integer | Kind::Decimal => Cow::Borrowed(stored),
+        Kind::Enum => Cow::Borrowed(show_choice(profile, definition, stored, faults)),
         Kind::List => show_list(stored, faults),
     }
+}
+
+fn show_choice<'a>(
+    profile: &StationProfile,
+    definition: &'a KeyDefinition,
+    stored: &'a str,
+    faults: &FaultSet,
+) -> &'a str {
+    let by_label = profile.choices == Choices::Label && !faults.has(FaultKind::ChoiceCodes);
+    let choice = definition
+        .choices
+        .iter()
+        .find(|choice| by_label && choice.code == stored);
+    choice
+        .and_then(|choice| choice.label.as_deref())
+        .unwrap_or(stored)
 }
 
 /// One of three odd formats, always the same for the same key.

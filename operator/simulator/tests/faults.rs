@@ -135,6 +135,45 @@ async fn odd_values() {
 }
 
 #[tokio::test]
+async fn named_values_go_out_by_label_or_by_code_as_the_vendor_does_it() {
+    for (faults, delivered, written) in [
+        (&[][..], "30 sec", "5 sec"),
+        (&["choice-codes"][..], "3", "1"),
+    ] {
+        let mut csms = Csms::start().await;
+        let station = Station::start(StationSettings {
+            profile: StationProfile::built_in("ensto").unwrap(),
+            ..csms.settings(faults)
+        });
+        let connection = csms.connection().await;
+        connection.heard("BootNotification").await;
+        let key = "DlmRecalcInterval";
+        assert_eq!(connection.value(key).await, delivered);
+        assert_eq!(connection.write(key, "5 sec").await, "Accepted");
+        assert_eq!(connection.value(key).await, written);
+        assert_eq!(connection.write(key, "60").await, "Rejected");
+        station.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_boolean_key_of_bender_makes_booleans_go_out_as_digits() {
+    let mut csms = Csms::start().await;
+    let station = Station::start(StationSettings {
+        profile: StationProfile::built_in("bender").unwrap(),
+        ..csms.settings(&[])
+    });
+    let connection = csms.connection().await;
+    connection.heard("BootNotification").await;
+    assert_eq!(connection.value("LocalPreAuthorize").await, "false");
+    let (key, on) = ("OcppGetConfBoolIsInt", "1");
+    assert_eq!(connection.write(key, on).await, "Accepted");
+    assert_eq!(connection.value("LocalPreAuthorize").await, "0");
+    assert_eq!(connection.value(key).await, "1");
+    station.stop().await;
+}
+
+#[tokio::test]
 async fn odd_readonly_flags() {
     let readonly = |answer: Value| answer["configurationKey"][0].get("readonly").cloned();
     assert_eq!(

@@ -14,7 +14,8 @@ use anyhow::Context;
 use serde::Serialize;
 use serde_json::Value as Json;
 use stationkeeper_core::catalogue::{
-    Access, Catalogue, Definition, Hazard, Recommendation, Row, Source, TakesEffect, WriteRule,
+    Access, Catalogue, Definition, Hazard, Recommendation, Row, Source, Supported, TakesEffect,
+    WriteRule,
 };
 use stationkeeper_core::words::{Device, Key};
 
@@ -367,5 +368,14 @@ fn writing(definition: &Definition) -> String {
         TakesEffect::AfterReconnect => "takes effect with the next connection",
         TakesEffect::Unknown => "the station's answer tells when it takes effect",
     };
-    format!("{consent}{idle}; {effect}{choice}")
+    let unsupported = definition
+        .supported
+        .as_ref()
+        .is_some_and(|fact| fact.value == Supported::NotSupported);
+    let doubt = if unsupported {
+        "not supported, says the vendor, and a warning tells so; where a station has it after all, "
+    } else {
+        ""
+    };
+    format!("{doubt}{consent}{idle}; {effect}{choice}")
 }

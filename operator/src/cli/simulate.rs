@@ -26,7 +26,7 @@ pub struct SimulateArgs {
     /// How many stations.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub count: u32,
-    /// What kind of station: `standard`, `amina` or another built-in one, or a YAML file (--list names them).
+    /// What kind of station: `standard`, `amina`, `bender`, `ensto`, or a YAML file (--list tells more).
     #[arg(long, value_name = "NAME|FILE", default_value = "standard", value_parser = profile)]
     pub vendor: Arc<StationProfile>,
     /// A habit or fault that all of them show, such as `max-keys:4`; may be given more than once (--list names them).

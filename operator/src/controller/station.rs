@@ -37,7 +37,7 @@ use crate::clock;
 use crate::connector::{Identity, Presence};
 use crate::execute::{Act, Request, Stop, Target, execute};
 use crate::objects::ChargeStation;
-use crate::observe::{Ask, Pieces, observe};
+use crate::observe::{Ask, MAX_KEYS, Pieces, observe};
 use crate::source::{About, PublishError, TellEvent};
 use crate::stores::Claim;
 
@@ -750,6 +750,9 @@ async fn read(
             .quirks()
             .max_keys_per_request
             .and_then(|keys| usize::try_from(keys).ok()),
+        delivered: catalogue
+            .find(&Key::from(MAX_KEYS))
+            .and_then(|definition| definition.default.as_ref()?.value.parse().ok()),
     };
     let whole = live.observed.readings.is_empty();
     let seen = observe(&context.wire, &identity, &asks, pieces, &|act| {

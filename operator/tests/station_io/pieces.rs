@@ -67,6 +67,29 @@ async fn a_station_without_a_limit_is_asked_in_small_pieces_and_not_asked_for_th
 }
 
 #[tokio::test]
+async fn a_station_that_is_delivered_with_a_small_limit_is_never_asked_for_more() {
+    for (says, pieces) in [
+        (Some("1"), vec![1; 6]),
+        (Some("4"), vec![1, 4, 1]),
+        (None, vec![1, 2, 2, 1]),
+    ] {
+        let mut table = Table::large(5);
+        if let Some(says) = says {
+            let key = "GetConfigurationMaxKeys".to_owned();
+            table.0.insert(key, says.to_owned());
+        }
+        let station = Scripted::new(move |action, payload| table.call(action, payload));
+        let delivered = Pieces {
+            delivered: Some(2),
+            ..Pieces::default()
+        };
+        let seen = read(&station, &asks(5), delivered).await;
+        assert_eq!(station.pieces(), pieces, "{says:?}");
+        assert_eq!((values(&seen), seen.aborted), (5, None));
+    }
+}
+
+#[tokio::test]
 async fn a_limit_that_is_nonsense_is_no_limit() {
     for nonsense in ["0", "-1", "many", ""] {
         let mut table = Table::large(25);
@@ -93,6 +116,7 @@ async fn the_smaller_of_the_stations_and_the_catalogues_limit_counts() {
         Pieces {
             station: Some(50),
             catalogue: Some(4),
+            ..Pieces::default()
         },
     )
     .await;

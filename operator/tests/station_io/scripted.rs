@@ -228,6 +228,7 @@ pub(crate) fn of_size(station: usize) -> Pieces {
     Pieces {
         station: Some(station),
         catalogue: None,
+        ..Pieces::default()
     }
 }
 

@@ -62,7 +62,9 @@ fn as_delivered(profile: StationProfile) -> StationProfile {
 /// | amina-2 | the same; accepts a connection time-out and ignores it; reorders lists |
 /// | workshop-1 | shows no password, as it should |
 /// | workshop-2 | will be unplugged |
-const CAST: [Role; 10] = [
+/// | bender-1 | Bender's keys: a limit waits for a boot, the operator's limit within it does not |
+/// | ensto-1 | Ensto's keys: one in a request, shows switches by name, knows three measurands |
+const CAST: [Role; 12] = [
     Role {
         identity: "DEMO-HARBOUR-1",
         password: None,
@@ -146,6 +148,20 @@ const CAST: [Role; 10] = [
         kind: "standard",
         faults: &[],
         changes: with_wifi,
+    },
+    Role {
+        identity: "DEMO-BENDER-1",
+        password: None,
+        kind: "bender",
+        faults: &[],
+        changes: as_delivered,
+    },
+    Role {
+        identity: "DEMO-ENSTO-1",
+        password: None,
+        kind: "ensto",
+        faults: &[],
+        changes: as_delivered,
     },
 ];
 
@@ -250,6 +266,10 @@ pub(super) fn scenes() -> Vec<Scene> {
                 Is("depot-3", "MeterValueSampleInterval", State::Rejected, None),
                 Is("workshop-1", "WLANPassword", State::Unverifiable, None),
                 Is("workshop-2", "HeartbeatInterval", State::InSync, None),
+                Is("bender-1", "DlmPhase1Limit", State::ResetPending, None),
+                Is("bender-1", "DlmOperatorPhase1Limit", State::InSync, None),
+                Is("ensto-1", "LocalPreAuthorize", State::InSync, None),
+                Is("ensto-1", "DlmRecalcInterval", State::InSync, None),
                 Is(
                     "amina-1",
                     "NetworkProfileConnectionTimeoutSec",
@@ -286,18 +306,18 @@ pub(super) fn scenes() -> Vec<Scene> {
             ],
         },
         Scene {
-            title: "Power returns at the depot: depot-1 boots, and what waited for that is in effect",
+            title: "Power returns at the depot: depot-1 and bender-1 boot, and what waited for that is in effect",
             happens: |fleet| {
-                if let Some(station) = fleet.station("DEMO-DEPOT-1") {
-                    station.power_cycle();
+                for identity in ["DEMO-DEPOT-1", "DEMO-BENDER-1"] {
+                    if let Some(station) = fleet.station(identity) {
+                        station.power_cycle();
+                    }
                 }
             },
-            awaits: vec![Is(
-                "depot-1",
-                "ClockAlignedDataInterval",
-                State::InSync,
-                None,
-            )],
+            awaits: vec![
+                Is("depot-1", "ClockAlignedDataInterval", State::InSync, None),
+                Is("bender-1", "DlmPhase1Limit", State::InSync, None),
+            ],
         },
         Scene {
             title: "workshop-2 is unplugged: its keys are stale, and that is no drift",
