@@ -329,6 +329,12 @@ fn the_example_of_the_page_about_new_vendors_is_a_good_catalogue() {
         .find(|block| block.starts_with("apiVersion"))
         .unwrap();
     checked(whole, &["keys, 0 errors, 0 warnings"], 0);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/catalogue/volta.yaml");
+    let file = std::fs::read_to_string(file).unwrap();
+    assert!(
+        file == *whole,
+        "the page and examples/catalogue/volta.yaml differ: make them one"
+    );
     let wrong = blocks
         .iter()
         .find(|block| block.starts_with("- key: VoltaMaxCurrent"))

@@ -14,6 +14,7 @@ use stationkeeper_core::catalogue::{CatalogueDocument, Pattern};
 use super::node::{self, Document, Node, Value};
 use super::schema::{self, FieldMistake};
 use super::{Place, Problem, rule, text};
+use crate::objects::schema::Kind;
 use crate::objects::{API_VERSION, check};
 
 /// A catalogue document of a file.
@@ -227,8 +228,13 @@ fn typed(
         return None;
     }
     let before = mistakes.len();
-    let json = schema::check(body, &SCHEMA, within, mistakes)?;
-    for mistake in check::check_structure(&SCHEMA, &json, within) {
+    // An object has the bounds of the one that is installed.
+    let schema = match within {
+        "" => &SCHEMA,
+        _ => &Kind::KeyCatalogue.schema()["properties"]["spec"],
+    };
+    let json = schema::check(body, schema, within, mistakes)?;
+    for mistake in check::check_structure(schema, &json, within) {
         let path = mistake.path.trim_start_matches('.').to_owned();
         // What was said of a field with its place is not said again.
         let said = |said: &FieldMistake| !said.field.is_empty() && path.starts_with(&said.field);

@@ -1,5 +1,6 @@
 //! The product without a cluster, as its users run it: `run --manifests` as a process, real stations, and `status`.
 
+mod catalogues;
 mod files;
 mod process;
 mod secrets;
