@@ -5,6 +5,7 @@ pub mod catalogue;
 pub mod crds;
 pub mod demo;
 pub mod explain;
+pub mod probe;
 pub mod run;
 pub mod simulate;
 pub mod status;
@@ -60,6 +61,8 @@ pub enum Verb {
     Catalogue(catalogue::CatalogueArgs),
     /// Prints the CustomResourceDefinitions.
     Crds(crds::CrdsArgs),
+    /// Asks whether something answers at an address; for `helm test`.
+    Probe(probe::ProbeArgs),
 }
 
 /// Runs the verb.
@@ -72,6 +75,7 @@ pub async fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Explain(args) => explain::explain(args),
         Verb::Catalogue(args) => catalogue::catalogue(args),
         Verb::Crds(args) => crds::crds(args),
+        Verb::Probe(args) => probe::probe(args).await,
     }
 }
 
