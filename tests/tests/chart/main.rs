@@ -5,6 +5,7 @@
 
 mod accepted;
 mod helm;
+mod plain;
 mod release;
 mod rendering;
 mod rights;
