@@ -4,6 +4,7 @@
 //! What has no part here, since it takes nodes: that a Service balances, that a NetworkPolicy blocks, that Pods start.
 
 mod accepted;
+mod admission;
 mod helm;
 mod plain;
 mod release;
