@@ -28,7 +28,7 @@ pub struct Cli {
     )]
     pub log: String,
     /// How to log, on stderr.
-    #[arg(long, global = true, value_enum, default_value = "text")]
+    #[arg(long, global = true, value_enum, default_value = "human")]
     pub log_format: LogFormat,
     /// What to do.
     #[command(subcommand)]
@@ -39,6 +39,7 @@ pub struct Cli {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people.
+    #[value(name = "human", alias = "text")]
     Text,
     /// One JSON object a line.
     Json,
