@@ -6,6 +6,8 @@
 mod accepted;
 mod admission;
 mod helm;
+mod helm_test;
+mod installed;
 mod plain;
 mod release;
 mod rendering;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
+use stationkeeper_tests::operator::stationkeeper;
 
 use crate::helm::{CHART, Helm, NAMESPACE, of_kind, the, values_files};
 
@@ -263,6 +264,27 @@ async fn crds_are_installed_and_kept_as_the_switches_say() -> Result<()> {
         crds(&["crds.install=false"]).await?.is_empty(),
         "some are installed"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_program_takes_the_arguments_of_every_values_file() -> Result<()> {
+    for values in values_files()? {
+        let objects = Helm::Four.objects(&["--values", &values]).await?;
+        let deployment = of_kind(&objects, "Deployment");
+        let deployment = deployment.first().context("no Deployment")?;
+        let given = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array();
+        let given = given
+            .context("no arguments")?
+            .iter()
+            .filter_map(Value::as_str);
+        // Asked for help, it reads all that stands before, and starts nothing.
+        let given: Vec<&str> = given.chain(["--help"]).collect();
+        stationkeeper(&given)
+            .await?
+            .success()
+            .with_context(|| values.clone())?;
+    }
     Ok(())
 }
 
