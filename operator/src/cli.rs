@@ -6,6 +6,7 @@ pub mod crds;
 pub mod demo;
 pub mod explain;
 pub mod lint;
+pub mod probe;
 pub mod run;
 pub mod simulate;
 pub mod status;
@@ -28,7 +29,7 @@ pub struct Cli {
     )]
     pub log: String,
     /// How to log, on stderr.
-    #[arg(long, global = true, value_enum, default_value = "text")]
+    #[arg(long, global = true, value_enum, default_value = "human")]
     pub log_format: LogFormat,
     /// What to do.
     #[command(subcommand)]
@@ -39,6 +40,7 @@ pub struct Cli {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people.
+    #[value(name = "human", alias = "text")]
     Text,
     /// One JSON object a line.
     Json,
@@ -63,6 +65,8 @@ pub enum Verb {
     Catalogue(catalogue::CatalogueArgs),
     /// Prints the CustomResourceDefinitions.
     Crds(crds::CrdsArgs),
+    /// Asks whether something answers at an address; for `helm test`.
+    Probe(probe::ProbeArgs),
 }
 
 /// Runs the verb.
@@ -76,6 +80,7 @@ pub async fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Explain(args) => explain::explain(args),
         Verb::Catalogue(args) => catalogue::catalogue(args),
         Verb::Crds(args) => crds::crds(args),
+        Verb::Probe(args) => probe::probe(args).await,
     }
 }
 

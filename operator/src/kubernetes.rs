@@ -292,8 +292,9 @@ impl Publisher for Kubernetes {
             // Each Event is an object of its own: an aggregate would repeat its first note for every key.
             let object = Event {
                 metadata: ObjectMeta {
+                    // It must be a name by itself, but for a dash at its end; the server cuts it to fit.
                     generate_name: Some(format!(
-                        "{}.",
+                        "{}-",
                         regarding.name.as_deref().unwrap_or("station")
                     )),
                     namespace: Some(namespace),

@@ -1,0 +1,117 @@
+//! A release that is installed, and the operator started as the chart would have it started.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+use stationkeeper_tests::{ApiServer, Launch, Operator, seconds};
+
+use crate::helm::{CHART, Helm, NAMESPACE, objects, the};
+
+/// How long the operator may take for what is asked of it.
+pub(crate) const LIMIT: std::time::Duration = seconds(40);
+
+/// An installed release, and the operator's own way in.
+pub(crate) struct Release<'a> {
+    /// Where.
+    pub(crate) server: &'a ApiServer,
+    /// What the chart gives the operator, without `run` and what it listens on.
+    arguments: Vec<String>,
+}
+
+impl<'a> Release<'a> {
+    /// Installs the chart with values, into a server of its own.
+    pub(crate) async fn install(server: &'a ApiServer, values: &[&str]) -> Result<Self> {
+        let install = [
+            "install",
+            "stationkeeper",
+            CHART,
+            "--namespace",
+            NAMESPACE,
+            "--create-namespace",
+        ];
+        let quick = [
+            "--set=leaderElection.leaseDuration=3s",
+            "--set=leaderElection.renewDeadline=2s",
+            "--set=leaderElection.retryPeriod=500ms",
+            "--set=drainSeconds=0",
+        ];
+        let all = [&install[..], &quick, values].concat();
+        Helm::Four.at(server, &all).await?.success()?;
+        let manifest = ["get", "manifest", "stationkeeper", "--namespace", NAMESPACE];
+        let rendered = objects(&Helm::Four.at(server, &manifest).await?.success()?)?;
+        let deployment = the(&rendered, "Deployment", "stationkeeper")?;
+        let arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+            .as_array()
+            .context("the operator has no arguments")?;
+        // The harness starts `run` itself, on ports of its own.
+        let own = |argument: &str| {
+            argument == "run"
+                || argument.starts_with("--gateway-listen")
+                || argument.starts_with("--admin-listen")
+        };
+        let arguments = arguments
+            .iter()
+            .filter_map(Value::as_str)
+            .filter(|argument| !own(argument))
+            .map(str::to_owned)
+            .collect();
+        Ok(Self { server, arguments })
+    }
+
+    /// Starts the operator as the chart does: with the chart's arguments, and a token of its ServiceAccount that is bound
+    /// to a Pod. The Pod is only an object: nothing here runs Pods.
+    pub(crate) async fn operator(&self, pod: &str) -> Result<Operator> {
+        let object = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": pod, "namespace": NAMESPACE},
+            "spec": {"serviceAccountName": "stationkeeper", "containers": [{"name": "stationkeeper", "image": "none"}]},
+        });
+        self.apply(NAMESPACE, &object.to_string()).await?;
+        let mut operator = Launch::new()?
+            .kubeconfig(self.kubeconfig(pod).await?)
+            .environment("POD_NAME", pod)
+            .environment("POD_NAMESPACE", NAMESPACE)
+            .arguments(&self.arguments)
+            .start()?;
+        operator.wait_until_ready(LIMIT).await?;
+        Ok(operator)
+    }
+
+    /// A way in with a token of the ServiceAccount, bound to a Pod as a running Pod's is.
+    pub(crate) async fn kubeconfig(&self, pod: &str) -> Result<PathBuf> {
+        let token = [
+            "create",
+            "token",
+            "stationkeeper",
+            "--bound-object-kind=Pod",
+            "--bound-object-name",
+            pod,
+            "--namespace",
+            NAMESPACE,
+        ];
+        let token = self.server.kubectl(&token).await?.success()?;
+        self.server.kubeconfig_with_token(token.trim())
+    }
+
+    /// Applies manifests as a user who may do everything.
+    pub(crate) async fn apply(&self, namespace: &str, manifests: &str) -> Result<String> {
+        let apply = [
+            "apply",
+            "--server-side",
+            "--namespace",
+            namespace,
+            "--filename",
+            "-",
+        ];
+        self.server.kubectl_with(&apply, manifests).await?.success()
+    }
+
+    /// What `kubectl get` prints.
+    pub(crate) async fn get(&self, namespace: &str, what: &[&str]) -> Result<String> {
+        let get = ["get", "--namespace", namespace];
+        self.server
+            .kubectl(&[&get[..], what].concat())
+            .await?
+            .success()
+    }
+}
