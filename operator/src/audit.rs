@@ -158,6 +158,11 @@ impl Audit {
         Ok(())
     }
 
+    /// Are there lines that could not be written?
+    pub fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Acquire)
+    }
+
     /// Writes one line. On an error the line stands in the log, is kept for later, and [`Audit::ready`] says no.
     pub async fn record(&self, entry: &Entry<'_>) -> Result<(), AuditError> {
         if self.lines.is_none() {

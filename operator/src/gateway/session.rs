@@ -60,6 +60,20 @@ pub(super) enum Ending {
 }
 
 impl Ending {
+    pub(super) const ALL: [Self; 11] = [
+        Self::Closed,
+        Self::Broken,
+        Self::Silent,
+        Self::Stuck,
+        Self::Protocol,
+        Self::TooBig,
+        Self::Flood,
+        Self::NotStored,
+        Self::Asked(Closing::Superseded),
+        Self::Asked(Closing::Shutdown),
+        Self::Asked(Closing::Refused),
+    ];
+
     fn end(self) -> End {
         match self {
             Self::Closed | Self::Broken | Self::Silent | Self::Stuck => End::Station,
@@ -69,7 +83,7 @@ impl Ending {
         }
     }
 
-    fn label(self) -> &'static str {
+    pub(super) fn label(self) -> &'static str {
         match self {
             Self::Closed => "closed",
             Self::Broken => "broken",
