@@ -63,8 +63,10 @@ pub struct Entry<'a> {
     pub answer: Answer,
     /// What the station said besides.
     pub detail: Option<&'a str>,
-    /// Tells this call from all others, also in the log.
+    /// Tells this call from all others: the id of its frame, also in the log.
     pub call_id: String,
+    /// Tells the reconcile that it is part of from all others, also in the log.
+    pub trace_id: Option<String>,
 }
 
 /// Where the lines go.
@@ -315,6 +317,7 @@ mod tests {
             answer: Answer::RebootRequired,
             detail: None,
             call_id: "7".to_owned(),
+            trace_id: Some("a1".to_owned()),
         }
     }
 
@@ -365,7 +368,7 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert_eq!(
             lines[1],
-            r#"{"time":"2026-03-01T12:00:00Z","namespace":"north","station":"cp-0001","identity":"CP 1/å","action":"ChangeConfiguration","key":"HeartbeatInterval","old":"60","new":null,"config":"north/baseline","generation":3,"answer":"RebootRequired","detail":null,"callId":"7"}"#
+            r#"{"time":"2026-03-01T12:00:00Z","namespace":"north","station":"cp-0001","identity":"CP 1/å","action":"ChangeConfiguration","key":"HeartbeatInterval","old":"60","new":null,"config":"north/baseline","generation":3,"answer":"RebootRequired","detail":null,"callId":"7","traceId":"a1"}"#
         );
     }
 

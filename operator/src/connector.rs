@@ -64,6 +64,8 @@ pub enum CallResult {
 /// A raw OCPP call.
 #[derive(Clone, Debug)]
 pub struct Call {
+    /// Its id, in the frame, in logs and in the audit.
+    pub id: uuid::Uuid,
     /// `GetConfiguration`, `ChangeConfiguration`, `TriggerMessage`, …
     pub action: &'static str,
     /// The payload: a JSON object, as text.
@@ -72,6 +74,24 @@ pub struct Call {
     pub timeout: Duration,
     /// The caller's leadership (the Lease's transitions); a connector obeys the highest that it has seen.
     pub epoch: u64,
+}
+
+impl Call {
+    /// A call with a new id.
+    pub fn new(
+        action: &'static str,
+        payload: Box<RawValue>,
+        timeout: Duration,
+        epoch: u64,
+    ) -> Self {
+        Self {
+            id: uuid::Uuid::new_v4(),
+            action,
+            payload,
+            timeout,
+            epoch,
+        }
+    }
 }
 
 /// What is known of a station right now, without asking it.

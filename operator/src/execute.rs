@@ -22,12 +22,14 @@ use stationkeeper_core::value::equal;
 use stationkeeper_core::words::SecretVersion;
 use stationkeeper_ocpp::error::CallErrorCode;
 use stationkeeper_ocpp::request::{ChangeStatus, change_configuration, get_configuration};
+use uuid::Uuid;
 
 use crate::audit::Entry;
 use crate::clock;
 use crate::connector::{CallResult, Identity};
 use crate::observe;
 use crate::secret_cache::SecretCache;
+use crate::trace;
 
 pub use crate::wire::{Act, Guard, Stop, Wire};
 
@@ -231,9 +233,11 @@ impl Pass<'_> {
             .map_err(|error| Halted::Stopped(Stop(error.to_string())))?;
         let payload = change_configuration(change.spelling.as_str(), value);
         let Target { identity, .. } = self.target;
+        let id = Uuid::new_v4();
         let called = self
             .wire
-            .call(
+            .call_as(
+                id,
                 identity,
                 "ChangeConfiguration",
                 payload,
@@ -248,14 +252,14 @@ impl Pass<'_> {
             result => written(self.wire, &result, secret),
         };
         self.calls += 1;
-        self.audit(change, (!secret).then_some(value), &written)
+        self.audit(id, change, (!secret).then_some(value), &written)
             .await;
         Ok(written)
     }
 
     /// An error is told by the audit itself, and holds the next write.
-    async fn audit(&self, change: &Change, value: Option<&str>, written: &Written) {
-        let call_id = uuid::Uuid::now_v7().to_string();
+    async fn audit(&self, id: Uuid, change: &Change, value: Option<&str>, written: &Written) {
+        let call_id = id.to_string();
         tracing::info!(
             namespace = self.target.namespace,
             station = self.target.station,
@@ -279,6 +283,7 @@ impl Pass<'_> {
             answer: written.answer,
             detail: written.detail.as_deref(),
             call_id,
+            trace_id: trace::id(),
         };
         let _ = self.wire.audit.record(&entry).await;
     }

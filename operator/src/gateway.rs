@@ -279,6 +279,7 @@ impl Shared {
 
     async fn call(&self, identity: &Identity, call: Call) -> CallResult {
         let Call {
+            id,
             action,
             payload,
             timeout,
@@ -293,7 +294,6 @@ impl Shared {
         let Some(station) = self.station(identity) else {
             return CallResult::Offline;
         };
-        let id = Uuid::new_v4();
         let mut buffer = Uuid::encode_buffer();
         let text = frame::call_text(
             id.hyphenated().encode_lower(&mut buffer),

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use crate::audit::Audit;
 use crate::connector::{Call, CallResult, Connector, Identity};
+use crate::metrics::call_result;
 use crate::pace::Pace;
 
 /// How long a station may take to answer. In the field one second is usual and some answer after 20; those that hang
@@ -77,9 +79,24 @@ impl Wire {
         act: Act,
         guard: &Guard<'_>,
     ) -> Result<CallResult, Stop> {
+        self.call_as(Uuid::new_v4(), identity, action, payload, act, guard)
+            .await
+    }
+
+    /// Alike, under an id that is to be told elsewhere too. It must be a new one.
+    pub async fn call_as(
+        &self,
+        id: Uuid,
+        identity: &Identity,
+        action: &'static str,
+        payload: Box<RawValue>,
+        act: Act,
+        guard: &Guard<'_>,
+    ) -> Result<CallResult, Stop> {
         self.pace.ready().await;
         guard(act)?;
         let call = Call {
+            id,
             action,
             payload,
             timeout: self.timeout,
@@ -87,9 +104,18 @@ impl Wire {
         };
         let sent = Instant::now();
         let result = self.connector.call(identity, call).await;
+        let took = sent.elapsed();
         if let Some(meter) = &self.meter {
-            meter(action, &result, sent.elapsed());
+            meter(action, &result, took);
         }
+        tracing::debug!(
+            %identity,
+            action,
+            call_id = %id,
+            result = call_result(&result),
+            milliseconds = took.as_secs_f64() * 1000.0,
+            "called a station"
+        );
         Ok(result)
     }
 

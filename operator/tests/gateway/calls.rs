@@ -11,12 +11,8 @@ use super::stage::{LIMIT, Stage, settings, within};
 const SHORT: Duration = Duration::from_millis(50);
 
 fn call(epoch: u64) -> Call {
-    Call {
-        action: "GetConfiguration",
-        payload: RawValue::from_string(r#"{"key":["A"]}"#.to_owned()).unwrap(),
-        timeout: LIMIT,
-        epoch,
-    }
+    let payload = RawValue::from_string(r#"{"key":["A"]}"#.to_owned()).unwrap();
+    Call::new("GetConfiguration", payload, LIMIT, epoch)
 }
 
 #[tokio::test]
