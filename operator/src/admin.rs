@@ -1,7 +1,8 @@
-//! The admin port: `/livez`, `/readyz`, `/metrics`, `/status`.
+//! The admin port: `/livez`, `/readyz`, `/metrics`, `/status`, `/log-filter`.
 //!
 //! Ready means that the local stores are filled, not that this process leads nor that the stations are fine. `/status`
-//! holds no secrets, but it tells much of a fleet: it is answered to loopback only, unless told otherwise.
+//! holds no secrets, but it tells much of a fleet: it is answered to loopback only, unless told otherwise. `/log-filter`
+//! changes something, and is for loopback always.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -14,6 +15,8 @@ use axum::routing::get;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use crate::logs::{self, LogError};
 
 /// What the admin port answers from.
 pub struct Admin {
@@ -40,6 +43,7 @@ pub async fn serve(
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
+        .route("/log-filter", get(log_filter).put(set_log_filter))
         .with_state(admin)
         .into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, router)
@@ -95,4 +99,39 @@ async fn status(
         )
             .into_response(),
     }
+}
+
+/// The filter of logs that is in force.
+async fn log_filter(ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {
+    match for_loopback(peer).and_then(|()| logs::filter().map_err(refused)) {
+        Ok(filter) => format!("{filter}\n").into_response(),
+        Err(response) => *response,
+    }
+}
+
+/// Puts the filter in the body in force, until the next one or a restart.
+async fn set_log_filter(ConnectInfo(peer): ConnectInfo<SocketAddr>, body: String) -> Response {
+    let set = for_loopback(peer)
+        .and_then(|()| logs::set_filter(body.trim()).map_err(refused))
+        .and_then(|()| logs::filter().map_err(refused));
+    match set {
+        Ok(filter) => format!("{filter}\n").into_response(),
+        Err(response) => *response,
+    }
+}
+
+fn for_loopback(peer: SocketAddr) -> Result<(), Box<Response>> {
+    if peer.ip().to_canonical().is_loopback() {
+        return Ok(());
+    }
+    let told = "/log-filter is answered to loopback only; use kubectl port-forward";
+    Err(Box::new((StatusCode::FORBIDDEN, told).into_response()))
+}
+
+fn refused(error: LogError) -> Box<Response> {
+    let status = match error {
+        LogError::Filter { .. } => StatusCode::BAD_REQUEST,
+        LogError::NotOurs => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Box::new((status, format!("{error}\n")).into_response())
 }

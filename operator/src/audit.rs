@@ -65,6 +65,8 @@ pub struct Entry<'a> {
     pub detail: Option<&'a str>,
     /// The message id of the call's frame; the log names it too.
     pub call_id: String,
+    /// Tells the reconcile that it is part of from all others, also in the log.
+    pub trace_id: Option<String>,
 }
 
 /// Where the lines go.
@@ -156,6 +158,11 @@ impl Audit {
         self.behind.store(false, Ordering::Release);
         tracing::info!("the audit can be written again");
         Ok(())
+    }
+
+    /// Are there lines that could not be written?
+    pub fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Acquire)
     }
 
     /// Writes one line. On an error the line stands in the log, is kept for later, and [`Audit::ready`] says no.
@@ -310,6 +317,7 @@ mod tests {
             answer: Answer::RebootRequired,
             detail: None,
             call_id: "7".to_owned(),
+            trace_id: Some("a1".to_owned()),
         }
     }
 
@@ -360,7 +368,7 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert_eq!(
             lines[1],
-            r#"{"time":"2026-03-01T12:00:00Z","namespace":"north","station":"cp-0001","identity":"CP 1/å","action":"ChangeConfiguration","key":"HeartbeatInterval","old":"60","new":null,"config":"north/baseline","generation":3,"answer":"RebootRequired","detail":null,"callId":"7"}"#
+            r#"{"time":"2026-03-01T12:00:00Z","namespace":"north","station":"cp-0001","identity":"CP 1/å","action":"ChangeConfiguration","key":"HeartbeatInterval","old":"60","new":null,"config":"north/baseline","generation":3,"answer":"RebootRequired","detail":null,"callId":"7","traceId":"a1"}"#
         );
     }
 

@@ -15,11 +15,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::logs::LogFormat;
+
 /// Holds EV charge stations on the OCPP configuration that Git declares for them.
 #[derive(Debug, Parser)]
 #[command(name = "stationkeeper", version, propagate_version = true)]
 pub struct Cli {
-    /// What to log: a level, or targets with levels (`info,stationkeeper::gateway=debug`).
+    /// What to log: a level, or targets with levels (`info,stationkeeper::gateway=debug`). While `run` runs, PUT another
+    /// one to /log-filter on the admin port.
     #[arg(
         long,
         global = true,
@@ -28,22 +31,12 @@ pub struct Cli {
         value_name = "FILTER"
     )]
     pub log: String,
-    /// How to log, on stderr.
-    #[arg(long, global = true, value_enum, default_value = "human")]
-    pub log_format: LogFormat,
+    /// How to log, on stderr; without it json inside a Pod, and human elsewhere.
+    #[arg(long, global = true, value_enum, env = "STATIONKEEPER_LOG_FORMAT")]
+    pub log_format: Option<LogFormat>,
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
-}
-
-/// How to log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    #[value(name = "human", alias = "text")]
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// What to do.
@@ -82,22 +75,4 @@ pub async fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Crds(args) => crds::crds(args),
         Verb::Probe(args) => probe::probe(args).await,
     }
-}
-
-/// Sends logs to stderr, so that stdout holds nothing but what was asked for.
-pub fn log_to_stderr(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    use anyhow::Context as _;
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).with_context(|| {
-        format!("--log {filter:?} is no filter; write a level like info, or target=level")
-    })?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => builder
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .init(),
-        LogFormat::Json => builder.json().init(),
-    }
-    Ok(())
 }

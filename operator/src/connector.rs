@@ -78,6 +78,24 @@ pub struct Call {
     pub epoch: u64,
 }
 
+impl Call {
+    /// A call with a new id.
+    pub fn new(
+        action: &'static str,
+        payload: Box<RawValue>,
+        timeout: Duration,
+        epoch: u64,
+    ) -> Self {
+        Self {
+            id: uuid::Uuid::new_v4(),
+            action,
+            payload,
+            timeout,
+            epoch,
+        }
+    }
+}
+
 /// What is known of a station right now, without asking it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Presence {

@@ -29,6 +29,7 @@ use crate::clock;
 use crate::connector::{CallResult, Identity};
 use crate::observe;
 use crate::secret_cache::SecretCache;
+use crate::trace;
 
 pub use crate::wire::{Act, Guard, Request, Stop, Wire};
 
@@ -273,6 +274,7 @@ impl Pass<'_> {
             answer: written.answer,
             detail: written.detail.as_deref(),
             call_id,
+            trace_id: trace::id(),
         };
         let _ = self.wire.audit.record(&entry).await;
     }

@@ -10,6 +10,7 @@
 mod activity;
 mod answering;
 pub mod authorize;
+mod certificate;
 mod handshake;
 pub mod journal;
 mod metrics;
@@ -181,6 +182,7 @@ impl Gateway {
             tasks: TaskTracker::new(),
             settings,
         });
+        shared.tell_certificate(tls.as_ref());
         let gateway = Arc::new(Self {
             shared,
             stop: CancellationToken::new(),
@@ -222,6 +224,11 @@ impl Gateway {
 }
 
 impl Shared {
+    fn tell_certificate(&self, tls: Option<&tls::Tls>) {
+        let end = tls.and_then(tls::Tls::not_after).unwrap_or_default();
+        self.metrics.certificate_not_after.set(end);
+    }
+
     fn station(&self, identity: &Identity) -> Option<Arc<station::Station>> {
         self.stations
             .read()
@@ -560,6 +567,7 @@ async fn watch_files(shared: Arc<Shared>, tls: Option<Arc<tls::Tls>>, stop: Canc
         }
         if let Some(tls) = &tls {
             tls.reload();
+            shared.tell_certificate(Some(tls));
         }
         if let (Some(policy), Some(path)) = (&shared.policy, &tags) {
             let now = changed(path);

@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser;
-use stationkeeper::cli::{Cli, dispatch, log_to_stderr};
+use stationkeeper::cli::{Cli, dispatch};
+use stationkeeper::logs::{self, LogFormat};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -31,7 +33,8 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> anyhow::Result<ExitCode> {
-    log_to_stderr(&cli.log, cli.log_format)?;
+    let format = cli.log_format.unwrap_or_else(LogFormat::usual);
+    logs::to_stderr(&cli.log, format).context("failed to set up --log")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

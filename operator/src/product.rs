@@ -38,7 +38,7 @@ use crate::document::Document;
 use crate::folder::{FolderSource, StateDir};
 use crate::gateway::{Gateway, GatewayError};
 use crate::kubernetes::{Kubernetes, digest_key};
-use crate::metrics::Metrics;
+use crate::metrics::{CountedSecrets, Metrics};
 use crate::pace::Pace;
 use crate::secret_cache::SecretCache;
 use crate::source::{Publisher, Secrets};
@@ -132,7 +132,7 @@ enum SourceKind {
 pub async fn start(settings: ProductSettings) -> Result<Running, ProductError> {
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::new(&mut registry));
-    let source = open(settings.source).await?;
+    let source = open(settings.source, &metrics).await?;
     let audit = match settings.audit {
         Some(destination) => Audit::to(destination).map_err(ProductError::Audit)?,
         None => Audit::off(),
@@ -196,7 +196,7 @@ pub async fn start(settings: ProductSettings) -> Result<Running, ProductError> {
         source,
         gateway: Arc::clone(&started.gateway),
         directory,
-        metrics,
+        metrics: Arc::clone(&metrics),
         lever,
         of_map,
         // The file's lever must live as long as whoever follows it.
@@ -213,7 +213,7 @@ pub async fn start(settings: ProductSettings) -> Result<Running, ProductError> {
             audit,
             epoch: 0,
             timeout: settings.call_timeout,
-            meter: None,
+            meter: Some(metrics.meter()),
         },
         controller: settings.controller,
         register: settings.register,
@@ -244,7 +244,7 @@ pub async fn start(settings: ProductSettings) -> Result<Running, ProductError> {
     })
 }
 
-async fn open(settings: SourceSettings) -> Result<Source, ProductError> {
+async fn open(settings: SourceSettings, metrics: &Metrics) -> Result<Source, ProductError> {
     match settings {
         SourceSettings::Folder {
             manifests,
@@ -257,7 +257,7 @@ async fn open(settings: SourceSettings) -> Result<Source, ProductError> {
                 .map_err(ProductError::Folder)?;
             Ok(Source {
                 publisher: Arc::clone(&source) as Arc<dyn Publisher>,
-                secrets: secrets(Arc::clone(&source) as Arc<dyn Secrets>, key),
+                secrets: secrets(Arc::clone(&source) as Arc<dyn Secrets>, key, metrics),
                 kind: SourceKind::Folder {
                     source,
                     streams: Some(streams),
@@ -280,7 +280,7 @@ async fn open(settings: SourceSettings) -> Result<Source, ProductError> {
             ));
             Ok(Source {
                 publisher: Arc::clone(&kubernetes) as Arc<dyn Publisher>,
-                secrets: secrets(Arc::clone(&kubernetes) as Arc<dyn Secrets>, key),
+                secrets: secrets(Arc::clone(&kubernetes) as Arc<dyn Secrets>, key, metrics),
                 kind: SourceKind::Cluster {
                     kubernetes,
                     settings,
@@ -290,8 +290,12 @@ async fn open(settings: SourceSettings) -> Result<Source, ProductError> {
     }
 }
 
-fn secrets(source: Arc<dyn Secrets>, key: SecretSlice<u8>) -> Arc<SecretCache> {
-    Arc::new(SecretCache::new(source, key))
+fn secrets(source: Arc<dyn Secrets>, key: SecretSlice<u8>, metrics: &Metrics) -> Arc<SecretCache> {
+    let counted = CountedSecrets {
+        source,
+        reads: metrics.secrets.clone(),
+    };
+    Arc::new(SecretCache::new(Arc::new(counted), key))
 }
 
 /// What is closed last.

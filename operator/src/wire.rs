@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::audit::Audit;
 use crate::connector::{Call, CallResult, Connector, Identity};
+use crate::metrics::call_result;
 use crate::pace::Pace;
 
 /// How long a station may take to answer. In the field one second is usual and some answer after 20; those that hang
@@ -125,9 +126,18 @@ impl Wire {
         };
         let sent = Instant::now();
         let result = self.connector.call(identity, call).await;
+        let took = sent.elapsed();
         if let Some(meter) = &self.meter {
-            meter(action, &result, sent.elapsed());
+            meter(action, &result, took);
         }
+        tracing::debug!(
+            %identity,
+            action,
+            call_id = %id,
+            result = call_result(&result),
+            milliseconds = took.as_secs_f64() * 1000.0,
+            "called a station"
+        );
         Ok(result)
     }
 

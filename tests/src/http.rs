@@ -19,10 +19,20 @@ pub struct Answer {
 
 /// Gets a path from a server.
 pub async fn get(address: impl ToSocketAddrs, path: &str) -> Result<Answer> {
+    request(address, "GET", path, "").await
+}
+
+/// Sends one request to a server.
+pub async fn request(
+    address: impl ToSocketAddrs,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> Result<Answer> {
     let stream = TcpStream::connect(address)
         .await
         .context("failed to connect")?;
-    exchange(stream, "GET", path, "").await
+    exchange(stream, method, path, body).await
 }
 
 /// Sends one request with a JSON body, which may be empty, over a stream, and reads the answer.

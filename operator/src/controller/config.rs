@@ -18,6 +18,7 @@ use super::context::Context;
 use super::publish::{conditions, newest};
 use super::station::REQUESTED_AT;
 use crate::clock;
+use crate::metrics::{Controller, Reconciled};
 use crate::objects::{ChargeStation, ChargeStationConfig, ChargeStationConfigStatus, fit};
 use crate::source::PublishError;
 
@@ -51,23 +52,24 @@ pub async fn summarise_configs(
             .collect();
         for config in ready {
             due.remove(&config);
-            let started = Instant::now();
+            let running = context.metrics.reconcile(Controller::Config);
             let former = told.get(&config).map(|(_, object)| Arc::clone(object));
             match summarise(&context, &config, former, &asked).await {
                 Ok(Some(answer)) => {
                     told.insert(config, (Instant::now(), answer));
-                    context
-                        .metrics
-                        .reconciled("chargestationconfig", true, started.elapsed());
+                    running.ended(Reconciled::Fine);
                 }
                 Ok(None) => {
                     told.remove(&config);
                 }
                 Err(error) => {
-                    context
-                        .metrics
-                        .reconciled("chargestationconfig", false, started.elapsed());
-                    if !matches!(error, PublishError::Conflict) {
+                    let conflict = matches!(error, PublishError::Conflict);
+                    running.ended(if conflict {
+                        Reconciled::Again
+                    } else {
+                        Reconciled::Failed
+                    });
+                    if !conflict {
                         tracing::warn!(%config, error = &error as &dyn std::error::Error, "failed to publish the status of a config; trying again");
                     }
                     told.remove(&config);

@@ -17,6 +17,7 @@ use crate::admission::secrets_of;
 use crate::connector::Connector;
 use crate::objects::{ChargeStation, KeyCatalogue};
 use crate::stores::{Changed, Claim};
+use crate::trace;
 
 /// Secrets that are read at once for the handshakes of a fleet that was just listed.
 const SECRETS_AT_ONCE: usize = 16;
@@ -68,7 +69,11 @@ async fn in_a_task(
     station: Arc<ChargeStation>,
     context: Arc<Context>,
 ) -> Result<Action, ReconcileError> {
-    match AbortOnDropHandle::new(tokio::spawn(reconcile(station, context))).await {
+    let traced = async move {
+        let (namespace, name) = (station.namespace().unwrap_or_default(), station.name_any());
+        trace::reconcile(&namespace, &name, reconcile(station, context)).await
+    };
+    match AbortOnDropHandle::new(tokio::spawn(traced)).await {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

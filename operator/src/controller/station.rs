@@ -36,6 +36,7 @@ use super::removal;
 use crate::clock;
 use crate::connector::{Identity, Presence};
 use crate::execute::{Act, Request, Stop, Target, execute};
+use crate::metrics::{Controller, Reconciled};
 use crate::objects::ChargeStation;
 use crate::observe::{Ask, MAX_KEYS, Pieces, observe};
 use crate::source::{About, PublishError, TellEvent};
@@ -79,7 +80,7 @@ pub async fn reconcile(
         // Everybody is looked at once they are.
         return Ok(Action::await_change());
     }
-    let started = std::time::Instant::now();
+    let running = context.metrics.reconcile(Controller::Station);
     let target = ObjectRef::from_obj(station.as_ref());
     let cell = context.lives.cell(&target);
     let mut live = cell.live.lock().await;
@@ -96,9 +97,11 @@ pub async fn reconcile(
         }
         None => pass(&context, &station, &identity, &cell, &mut live).await,
     };
-    context
-        .metrics
-        .reconciled("chargestation", result.is_ok(), started.elapsed());
+    running.ended(match &result {
+        Ok(_) => Reconciled::Fine,
+        Err(PublishError::Conflict | PublishError::Gone) => Reconciled::Again,
+        Err(PublishError::Unavailable { .. }) => Reconciled::Failed,
+    });
     match result {
         Ok(action) => {
             live.failures = 0;
@@ -495,6 +498,7 @@ async fn refuse(
 fn take_events(context: &Context, identity: &Identity, live: &mut Live, now: Timestamp) -> Meaning {
     let mut meaning = Meaning::default();
     for happened in context.connector.take_events(identity) {
+        let waited = live.memory.keys.values().any(|key| key.owed.is_some());
         let (memory, meant) = event::observe(
             std::mem::take(&mut live.memory),
             &mut live.connection,
@@ -507,6 +511,7 @@ fn take_events(context: &Context, identity: &Identity, live: &mut Live, now: Tim
             event::Event::Boot { .. } => {}
         }
         if meant.boot_proven {
+            context.metrics.booted(waited);
             live.last_boot = Timestamp::from_second(now.as_second()).ok();
         }
         if meant.new_device {

@@ -105,7 +105,7 @@ pub(super) async fn answer(
             tech_info,
         } => {
             let info = tech_info.unwrap_or_default();
-            tracing::warn!(station = %station.identity, event = kind, timestamp, info, "the station reports a security event");
+            tracing::warn!(identity = %station.identity, event = kind, timestamp, info, "the station reports a security event");
             answer::EMPTY.to_owned()
         }
         StationCall::SignCertificate => answer::CERTIFICATE_REJECTED.to_owned(),
@@ -192,7 +192,7 @@ async fn refuse(
     let Call { id, known, payload } = call;
     let Mistake { code, description } = mistake;
     shared.metrics.station_called(known, true);
-    tracing::info!(station = %station.identity, action = known.map_or("other", Action::as_str), %code, description, "a call of the station was refused");
+    tracing::info!(identity = %station.identity, action = known.map_or("other", Action::as_str), %code, description, "a call of the station was refused");
     match known {
         Some(Action::StatusNotification) => {
             station.learn(session, super::activity::Connectors::unclear)
@@ -301,7 +301,7 @@ async fn store(shared: &Shared, station: &Station, entry: Entry) -> Result<Optio
     let Some(journal) = &shared.journal else {
         shared.metrics.unanswered.inc();
         tracing::warn!(
-            station = %station.identity,
+            identity = %station.identity,
             action = entry.action,
             "a held station sends messages about transactions; they are left to it, for nobody here may answer them"
         );

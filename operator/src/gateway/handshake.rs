@@ -140,7 +140,7 @@ pub(super) async fn greet(shared: &Shared, socket: &mut Socket) -> Option<Greete
         .metrics
         .handshake(if agreed { "accepted" } else { "no_subprotocol" });
     if !agreed {
-        tracing::warn!(station = %identity, offers = SUBPROTOCOL, "the station offers no subprotocol of ours; it is closed");
+        tracing::warn!(%identity, offers = SUBPROTOCOL, "the station offers no subprotocol of ours; it is closed");
     }
     Some(Greeted {
         identity,
@@ -164,7 +164,7 @@ async fn refuse(
     } = refusal;
     shared.metrics.handshake(label);
     let station = identity.map_or_else(String::new, ToString::to_string);
-    tracing::info!(station, status, why, "a connection was refused");
+    tracing::info!(identity = station, status, why, "a connection was refused");
     let header = header.map_or_else(String::new, |header| format!("{header}\r\n"));
     let answer = format!(
         "HTTP/1.1 {status}\r\n{header}Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{why}\n",

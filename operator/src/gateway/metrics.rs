@@ -7,7 +7,26 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use stationkeeper_ocpp::station_call::Action;
 
+use super::session::Ending;
 use crate::connector::CallResult;
+use crate::metrics::{call_action, call_labels, call_result};
+
+/// What comes of handshakes.
+const HANDSHAKES: [&str; 13] = [
+    "accepted",
+    "bad_request",
+    "not_websocket",
+    "not_ready",
+    "unknown",
+    "refused",
+    "unauthorized",
+    "too_often",
+    "too_many",
+    "no_subprotocol",
+    "tls",
+    "timed_out",
+    "gone",
+];
 
 /// What the gateway counts.
 #[derive(Clone)]
@@ -21,6 +40,7 @@ pub(super) struct Metrics {
     pub(super) frames_binary: Counter,
     pub(super) unanswered: Counter,
     pub(super) throttled: Counter,
+    pub(super) certificate_not_after: Gauge,
     calls: Family<CallLabels, Counter>,
     station_calls: Box<[[Counter; 2]]>,
     unknown_calls: Counter,
@@ -79,6 +99,7 @@ impl Metrics {
             frames_binary: Counter::default(),
             unanswered: Counter::default(),
             throttled: Counter::default(),
+            certificate_not_after: Gauge::default(),
             calls: Family::default(),
             station_calls: Action::ALL
                 .iter()
@@ -148,19 +169,31 @@ impl Metrics {
             "Times that a station was read late, because it sent too much",
             metrics.throttled.clone(),
         );
+        registry.register(
+            "certificate_not_after_timestamp_seconds",
+            "When the certificate that stations are shown ends; 0 without TLS",
+            metrics.certificate_not_after.clone(),
+        );
+        metrics.start_from_nothing();
         metrics
     }
 
+    /// Makes every series that there can be, so that a first refusal is a rise.
+    fn start_from_nothing(&self) {
+        for result in HANDSHAKES {
+            drop(self.handshakes.get_or_create(&HandshakeLabels { result }));
+        }
+        for ending in Ending::ALL {
+            let reason = ending.label();
+            drop(self.ended.get_or_create(&EndLabels { reason }));
+        }
+        for (action, result) in call_labels() {
+            drop(self.calls.get_or_create(&CallLabels { action, result }));
+        }
+    }
+
     pub(super) fn called(&self, action: &'static str, result: &CallResult) {
-        let result = match result {
-            CallResult::Answer(_) => "answered",
-            CallResult::CallError { .. } => "error",
-            CallResult::TimedOut => "timed_out",
-            CallResult::Disconnected => "disconnected",
-            CallResult::Garbled(_) => "garbled",
-            CallResult::Offline => "offline",
-            CallResult::NotDelivered(_) => "not_delivered",
-        };
+        let (action, result) = (call_action(action), call_result(result));
         self.calls
             .get_or_create(&CallLabels { action, result })
             .inc();
@@ -174,6 +207,10 @@ impl Metrics {
     }
 
     pub(super) fn handshake(&self, result: &'static str) {
+        debug_assert!(
+            HANDSHAKES.contains(&result),
+            "{result} is not told beforehand"
+        );
         self.handshakes
             .get_or_create(&HandshakeLabels { result })
             .inc();

@@ -60,6 +60,20 @@ pub(super) enum Ending {
 }
 
 impl Ending {
+    pub(super) const ALL: [Self; 11] = [
+        Self::Closed,
+        Self::Broken,
+        Self::Silent,
+        Self::Stuck,
+        Self::Protocol,
+        Self::TooBig,
+        Self::Flood,
+        Self::NotStored,
+        Self::Asked(Closing::Superseded),
+        Self::Asked(Closing::Shutdown),
+        Self::Asked(Closing::Refused),
+    ];
+
     fn end(self) -> End {
         match self {
             Self::Closed | Self::Broken | Self::Silent | Self::Stuck => End::Station,
@@ -69,7 +83,7 @@ impl Ending {
         }
     }
 
-    fn label(self) -> &'static str {
+    pub(super) fn label(self) -> &'static str {
         match self {
             Self::Closed => "closed",
             Self::Broken => "broken",
@@ -162,7 +176,7 @@ impl Drop for Open {
         self.shared.metrics.connections.dec();
         let ending = self.ending.unwrap_or(Ending::Asked(Closing::Shutdown));
         self.shared.metrics.ended(ending.label());
-        tracing::debug!(station = %self.station.identity, session = self.number, why = ending.label(), "the connection ended");
+        tracing::debug!(identity = %self.station.identity, session = self.number, why = ending.label(), "the connection ended");
         let told = self
             .station
             .close(self.number, ending.end(), Instant::now());
@@ -307,7 +321,7 @@ impl Session {
                 Err(_) => {
                     self.slow_down(now)?;
                     self.open.shared.metrics.frames_binary.inc();
-                    tracing::debug!(station = %self.open.station.identity, "a binary message was ignored");
+                    tracing::debug!(identity = %self.open.station.identity, "a binary message was ignored");
                 }
             },
             // Pings cost as much as messages, and the WebSocket library answers them.
@@ -426,7 +440,7 @@ impl Session {
 
     fn bad_frame(&self, what: &str) {
         self.open.shared.metrics.frames_bad.inc();
-        tracing::info!(station = %self.open.station.identity, what, "a message of the station is no OCPP-J frame");
+        tracing::info!(identity = %self.open.station.identity, what, "a message of the station is no OCPP-J frame");
     }
 
     fn replied(&mut self, id: &str, result: CallResult, now: Instant) -> Result<(), Ending> {
@@ -513,7 +527,7 @@ impl Session {
 
     fn failed(&self, error: &Error) -> Ending {
         tracing::debug!(
-            station = %self.open.station.identity,
+            identity = %self.open.station.identity,
             error = error as &dyn std::error::Error,
             "the connection failed"
         );

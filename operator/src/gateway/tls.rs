@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::certificate;
 use super::settings::TlsFiles;
 
 /// Why the files cannot be used.
@@ -70,6 +71,8 @@ pub(super) struct Tls {
 
 struct Current {
     acceptor: TlsAcceptor,
+    /// When the certificate ends, in seconds since 1970.
+    not_after: Option<i64>,
     /// Of the files' content, so that they are looked at once for each change.
     digest: [u8; 32],
 }
@@ -77,10 +80,14 @@ struct Current {
 impl Tls {
     pub(super) fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let digest = digest(&files);
-        let acceptor = acceptor(&files)?;
+        let (acceptor, not_after) = acceptor(&files)?;
         Ok(Self {
             files,
-            current: RwLock::new(Current { acceptor, digest }),
+            current: RwLock::new(Current {
+                acceptor,
+                not_after,
+                digest,
+            }),
         })
     }
 
@@ -90,6 +97,14 @@ impl Tls {
             .unwrap_or_else(PoisonError::into_inner)
             .acceptor
             .clone()
+    }
+
+    /// When the certificate in use ends, in seconds since 1970.
+    pub(super) fn not_after(&self) -> Option<i64> {
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .not_after
     }
 
     /// Takes over files that have changed. A pair that cannot be used is told of once, and the old one kept.
@@ -108,8 +123,9 @@ impl Tls {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         current.digest = digest;
         match loaded {
-            Ok(acceptor) => {
+            Ok((acceptor, not_after)) => {
                 current.acceptor = acceptor;
+                current.not_after = not_after;
                 tracing::info!(certificate = %self.files.certificate.display(), "the certificate was reloaded");
             }
             Err(error) => tracing::error!(
@@ -120,8 +136,13 @@ impl Tls {
     }
 }
 
-fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
+/// With when its certificate ends.
+fn acceptor(files: &TlsFiles) -> Result<(TlsAcceptor, Option<i64>), TlsError> {
     let chain = chain(&files.certificate)?;
+    let not_after = chain
+        .first()
+        .and_then(|first| certificate::not_after(first))
+        .map(|end| end.as_second());
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|source| TlsError::Key {
         path: files.key.clone(),
         source,
@@ -142,7 +163,7 @@ fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(unfit)?;
     config.send_tls13_tickets = 1;
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok((TlsAcceptor::from(Arc::new(config)), not_after))
 }
 
 fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

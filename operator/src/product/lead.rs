@@ -80,6 +80,7 @@ pub(super) async fn work(mut parts: Parts) -> Result<(), ProductError> {
         label::remove(client, &pod).await;
     }
     let Some((api, election)) = election else {
+        parts.metrics.leads(true);
         return lead(&mut parts, Leadership::sole(), cancel).await;
     };
     tracing::info!(lease = %election.name, holder = %election.holder, "waiting to lead");

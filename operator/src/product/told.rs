@@ -12,7 +12,7 @@ use crate::admin::Admin;
 use crate::controller::{Context, Moment, Told, VerdictSink};
 use crate::document::{ConfigDocument, Document, StationDocument};
 use crate::folder::StateDir;
-use crate::metrics::Metrics;
+use crate::metrics::{FleetCounts, Metrics};
 use crate::objects::ChargeStation;
 
 pub(super) fn admin_of(
@@ -35,31 +35,11 @@ pub(super) fn admin_of(
         }),
         refresh: Box::new(move || {
             if let Some(context) = gauges_of.get() {
-                metrics.keys_by_state(keys_by_state(context));
+                metrics.fleet(&FleetCounts::of(context));
             }
         }),
         status_anywhere,
     }
-}
-
-pub(super) fn keys_by_state(
-    context: &Context,
-) -> std::collections::BTreeMap<stationkeeper_core::state::State, i64> {
-    // States that no key is in any more must be told as 0.
-    let mut counts: std::collections::BTreeMap<_, i64> = stationkeeper_core::state::State::ALL
-        .iter()
-        .map(|state| (*state, 0))
-        .collect();
-    for station in context.stores.stations.state() {
-        let told = context
-            .lives
-            .peek(&ObjectRef::from_obj(station.as_ref()))
-            .and_then(|cell| cell.told());
-        for verdict in told.iter().flat_map(|told| told.verdicts.iter()) {
-            *counts.entry(verdict.state).or_default() += 1;
-        }
-    }
-    counts
 }
 
 /// The document of section 11 of the design; empty until this process leads.

@@ -5,20 +5,14 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 use stationkeeper::connector::{Call, CallResult, Connector, Identity};
-use uuid::Uuid;
 
 use super::stage::{LIMIT, Stage, settings, within};
 
 const SHORT: Duration = Duration::from_millis(50);
 
 fn call(epoch: u64) -> Call {
-    Call {
-        id: Uuid::new_v4(),
-        action: "GetConfiguration",
-        payload: RawValue::from_string(r#"{"key":["A"]}"#.to_owned()).unwrap(),
-        timeout: LIMIT,
-        epoch,
-    }
+    let payload = RawValue::from_string(r#"{"key":["A"]}"#.to_owned()).unwrap();
+    Call::new("GetConfiguration", payload, LIMIT, epoch)
 }
 
 #[tokio::test]

@@ -156,16 +156,7 @@ impl Stage {
     ) -> CallResult {
         let payload = RawValue::from_string(payload.to_owned()).unwrap();
         self.gateway
-            .call(
-                &Identity::new("cp"),
-                Call {
-                    id: uuid::Uuid::new_v4(),
-                    action,
-                    payload,
-                    timeout,
-                    epoch: 1,
-                },
-            )
+            .call(&Identity::new("cp"), Call::new(action, payload, timeout, 1))
             .await
     }
 

@@ -111,13 +111,8 @@ pub(crate) async fn measure(options: &Options) -> Result<Measured> {
 
 fn call(payload: &'static str) -> Result<Call> {
     let payload = RawValue::from_string(payload.to_owned()).context("a payload")?;
-    Ok(Call {
-        id: uuid::Uuid::new_v4(),
-        action: "GetConfiguration",
-        payload,
-        timeout: Duration::from_secs(30),
-        epoch: 0,
-    })
+    let limit = Duration::from_secs(30);
+    Ok(Call::new("GetConfiguration", payload, limit, 0))
 }
 
 /// Asks every station once for all its keys; the length of one answer.

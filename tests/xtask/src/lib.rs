@@ -6,6 +6,7 @@
 
 pub mod cargo;
 pub mod check;
+mod debian;
 pub mod fuzz;
 pub mod setup;
 pub mod tools;

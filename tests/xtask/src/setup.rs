@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use crate::Failure;
 use crate::cargo::workspace;
+use crate::debian;
 use crate::tools::{self, ASSETS, SERVER, Tools};
 
 /// What to install where Go is missing.
@@ -38,6 +39,11 @@ pub fn setup() -> Result<(), Failure> {
     }
     if !tools::clients_from_path() {
         make(&tools::clients_folder()?, "kubectl and Helm", fetch_clients)?;
+        make(
+            &tools::debian_folder()?,
+            "promtool, Prometheus and Lua",
+            debian::fetch,
+        )?;
     }
     make(
         &tools::stations_folder()?,
@@ -171,7 +177,7 @@ fn require_pip() -> Result<(), Failure> {
 }
 
 /// Runs a command to its end, silently unless it fails.
-fn run(mut command: Command, missing: &str) -> Result<(), Failure> {
+pub(crate) fn run(mut command: Command, missing: &str) -> Result<(), Failure> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| match error.kind() {
         ErrorKind::NotFound => missing.to_owned(),

@@ -1,5 +1,5 @@
-//! Where the tools of the whole-product tests are: API server and etcd, kubectl and Helm, and the
-//! Python packages of the stations that we did not write.
+//! Where the tools of the whole-product tests are: API server and etcd, kubectl and Helm, promtool,
+//! Prometheus and Lua, and the Python packages of the stations that we did not write.
 //!
 //! In: the environment, and the files that pin versions. Out: paths in a cache outside of the work
 //! tree, each named after a hash of what it is made from, so that a change of a version makes a new
@@ -16,7 +16,7 @@ use crate::cargo::workspace;
 /// The environment variable for a folder with ready-made `etcd` and `kube-apiserver`.
 pub const ASSETS: &str = "KUBEBUILDER_ASSETS";
 
-/// The environment variable that, set to `PATH`, has kubectl and Helm taken from the PATH.
+/// The environment variable that, set to `PATH`, has kubectl, Helm, promtool, Prometheus and Lua taken from the PATH.
 pub const CLIENTS: &str = "STATIONKEEPER_TOOLS";
 
 /// One of several programs in one file, or a program of its own.
@@ -53,6 +53,12 @@ pub struct Tools {
     pub helm: PathBuf,
     /// Helm 3.
     pub helm3: PathBuf,
+    /// Prometheus' tool for rules.
+    pub promtool: PathBuf,
+    /// Prometheus.
+    pub prometheus: PathBuf,
+    /// Lua 5.1, the language of Argo CD's scripts.
+    pub lua: PathBuf,
     /// The Python interpreter.
     pub python: PathBuf,
     /// The folder for `PYTHONPATH` that holds the package `ocpp`.
@@ -63,10 +69,12 @@ impl Tools {
     /// Says where the tools are, without looking whether they are there.
     pub fn locate() -> Result<Self, Failure> {
         let clients = clients_folder()?;
-        let client = |name: &str| match clients_from_path() {
+        let debian = debian_folder()?;
+        let from = |folder: &Path, name: &str| match clients_from_path() {
             true => PathBuf::from(name),
-            false => clients.join(name),
+            false => folder.join(name),
         };
+        let client = |name: &str| from(&clients, name);
         let server = |name: &'static str| match env::var_os(ASSETS) {
             Some(folder) => Ok(Program {
                 file: Path::new(&folder).join(name),
@@ -83,6 +91,9 @@ impl Tools {
             kubectl: client("kubectl"),
             helm: client("helm"),
             helm3: client("helm3"),
+            promtool: from(&debian, "promtool"),
+            prometheus: from(&debian, "prometheus"),
+            lua: from(&debian, "lua5.1"),
             python: python(),
             stations: stations_folder()?,
         })
@@ -98,6 +109,7 @@ impl Tools {
         ];
         if !clients_from_path() {
             needed.extend([tools.kubectl.as_path(), &tools.helm, &tools.helm3]);
+            needed.extend([tools.promtool.as_path(), &tools.prometheus, &tools.lua]);
         }
         match needed.into_iter().find(|path| !path.exists()) {
             None => Ok(tools),
@@ -139,6 +151,14 @@ pub(crate) fn clients_folder() -> Result<PathBuf, Failure> {
     Ok(cache().join(format!("kubernetes-clients-{}", hash(&made_from)?)))
 }
 
+/// The folder of what Debian packages.
+pub(crate) fn debian_folder() -> Result<PathBuf, Failure> {
+    Ok(cache().join(format!(
+        "debian-{}",
+        hash(&[workspace().join("tests/tools/debian.txt")])?
+    )))
+}
+
 /// The folder of the Python packages.
 pub(crate) fn stations_folder() -> Result<PathBuf, Failure> {
     Ok(cache().join(format!(
@@ -147,7 +167,7 @@ pub(crate) fn stations_folder() -> Result<PathBuf, Failure> {
     )))
 }
 
-/// Are kubectl and Helm to be taken from the PATH?
+/// Are kubectl, Helm and Debian's tools to be taken from the PATH?
 pub(crate) fn clients_from_path() -> bool {
     env::var_os(CLIENTS).is_some_and(|value| value == "PATH")
 }
