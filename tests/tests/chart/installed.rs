@@ -31,8 +31,8 @@ impl<'a> Release<'a> {
             "--create-namespace",
         ];
         let quick = [
-            "--set=leaderElection.leaseDuration=3s",
-            "--set=leaderElection.renewDeadline=2s",
+            "--set=leaderElection.leaseDuration=8s",
+            "--set=leaderElection.renewDeadline=6s",
             "--set=leaderElection.retryPeriod=500ms",
             "--set=drainSeconds=0",
         ];

@@ -15,7 +15,7 @@ const FOLDER: &str = "charts/plain";
 /// What stands above the rendered objects.
 const HEAD: &str = "\
 # Stationkeeper with the default values of its Helm chart: kubectl apply --server-side -f install.yaml
-# Generated: `UPDATE=1 cargo test -p stationkeeper-tests --test chart plain`.
+# Generated: `UPDATE=1 cargo test -p stationkeeper-tests --test chart up_to_date`.
 apiVersion: v1
 kind: Namespace
 metadata:
@@ -63,7 +63,7 @@ async fn the_plain_manifests_are_up_to_date() -> Result<()> {
     let kept = std::fs::read_to_string(&file).unwrap_or_default();
     ensure!(
         kept == fresh,
-        "{FOLDER}/install.yaml is stale: run `UPDATE=1 cargo test -p stationkeeper-tests --test chart plain` and commit the change"
+        "{FOLDER}/install.yaml is stale: run `UPDATE=1 cargo test -p stationkeeper-tests --test chart up_to_date` and commit the change"
     );
     Ok(())
 }

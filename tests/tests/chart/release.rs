@@ -9,12 +9,6 @@ use stationkeeper_tests::{ApiServer, eventually, seconds};
 use crate::helm::{CHART, Helm, NAMESPACE};
 use crate::rollout;
 
-const DECLARED: &str = "\
-{apiVersion: stationkeeper.dev/v1alpha1, kind: ChargeStation, metadata: {name: cp-1}, spec: {identity: CP1, authentication: {none: true}}}
----
-{apiVersion: stationkeeper.dev/v1alpha1, kind: ChargeStationConfig, metadata: {name: baseline}, spec: {stations: {names: [cp-1]}, settings: [{key: HeartbeatInterval, value: \"300\"}]}}
-";
-
 /// One Helm, one server, one release.
 struct Life<'a> {
     helm: Helm,
@@ -116,8 +110,16 @@ async fn lives(helm: Helm) -> Result<()> {
         life.field(stations, column).await? == "An older text.",
         "the older CRD is not there"
     );
+    // The notes are to be followed as they stand.
+    let declared = said
+        .split_once("<<'END'\n")
+        .and_then(|(_, rest)| rest.split_once("\nEND\n"))
+        .context("the notes declare nothing")?;
     life.server
-        .kubectl_with(&["apply", "--filename", "-"], DECLARED)
+        .kubectl_with(
+            &["apply", "--namespace=default", "--filename", "-"],
+            declared.0,
+        )
         .await?
         .success()?;
 
@@ -154,8 +156,13 @@ async fn lives(helm: Helm) -> Result<()> {
         life.field(stations, column).await? == "An older text.",
         "the CRD was not rolled back"
     );
-    life.kubectl(&["get", "chst/cp-1", "csc/baseline", "--namespace=default"])
-        .await?;
+    life.kubectl(&[
+        "get",
+        "chst/cp-0001",
+        "csc/first-steps",
+        "--namespace=default",
+    ])
+    .await?;
 
     // Uninstalled: all is gone but the CRDs and what people declared.
     life.helm(&["uninstall", "stationkeeper"]).await?;
@@ -173,8 +180,13 @@ async fn lives(helm: Helm) -> Result<()> {
         })
         .await?;
     }
-    life.kubectl(&["get", "chst/cp-1", "csc/baseline", "--namespace=default"])
-        .await?;
+    life.kubectl(&[
+        "get",
+        "chst/cp-0001",
+        "csc/first-steps",
+        "--namespace=default",
+    ])
+    .await?;
 
     // Installed again, it takes its CRDs back; told not to keep them, it takes them along.
     life.helm(&["install", "stationkeeper", CHART]).await?;

@@ -423,7 +423,8 @@ async fn the_leader_labels_its_pod_and_can_change_nothing_else_of_any_pod() -> R
         .await?
         .success()?;
 
-    operator.terminate(LIMIT).await?;
+    let ended = operator.terminate(LIMIT).await?;
+    ensure!(ended.success(), "{ended}: {:#?}", operator.logs());
     labelled("")
         .await
         .with_context(|| format!("{:#?}", operator.logs()))
