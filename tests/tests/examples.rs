@@ -266,7 +266,11 @@ fn every_example_is_run_by_a_test() -> Result<()> {
             None => false,
         };
         let named = sources.contains(&format!("examples/{}", inside.display()))
-            || (folder != top && sources.contains(&format!("\"examples/{}\"", folder.display())));
+            || (folder != top
+                && (sources.contains(&format!("\"examples/{}\"", folder.display()))
+                    // Each file of the folder by its name.
+                    || sources.contains(&format!("\"examples/{}/{{", folder.display()))))
+            || is_named_below(&sources, inside);
         if !run_here && !named {
             idle.push(inside.to_owned());
         }
@@ -276,4 +280,19 @@ fn every_example_is_run_by_a_test() -> Result<()> {
         "no test runs {idle:?} of examples/: run it in tests/tests/examples.rs, or name its path in the test that does"
     );
     Ok(())
+}
+
+/// Does a test name a folder above the file, and the rest of the path?
+fn is_named_below(sources: &str, file: &Path) -> bool {
+    let above = file
+        .ancestors()
+        .skip(1)
+        .filter(|folder| *folder != Path::new(""));
+    above.into_iter().any(|folder| {
+        let Ok(rest) = file.strip_prefix(folder) else {
+            return false;
+        };
+        sources.contains(&format!("\"examples/{}\"", folder.display()))
+            && sources.contains(&format!("\"{}\"", rest.display()))
+    })
 }
