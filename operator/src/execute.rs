@@ -233,7 +233,7 @@ impl Pass<'_> {
             .map_err(|error| Halted::Stopped(Stop(error.to_string())))?;
         let payload = change_configuration(change.spelling.as_str(), value);
         let Target { identity, .. } = self.target;
-        let id = Uuid::new_v4();
+        let (id, started) = (Uuid::new_v4(), clock::now());
         let called = self
             .wire
             .call_as(
@@ -252,6 +252,16 @@ impl Pass<'_> {
             result => written(self.wire, &result, secret),
         };
         self.calls += 1;
+        let failed = !matches!(written.answer, Answer::Accepted | Answer::RebootRequired);
+        trace::ended("change", started, failed, || {
+            [
+                ("stationkeeper.key", change.spelling.to_string()),
+                ("stationkeeper.config", change.config.to_string()),
+                ("stationkeeper.generation", change.generation.to_string()),
+                ("stationkeeper.answer", format!("{:?}", written.answer)),
+                ("stationkeeper.call_id", id.to_string()),
+            ]
+        });
         self.audit(id, change, (!secret).then_some(value), &written)
             .await;
         Ok(written)
