@@ -226,6 +226,7 @@ impl Pass<'_> {
 
     /// One ChangeConfiguration, and its line in the audit. An error: it was certainly not sent.
     async fn write(&mut self, change: &Change, value: &str) -> Result<Written, Halted> {
+        let started = clock::now();
         self.wire
             .audit
             .ready()
@@ -233,7 +234,7 @@ impl Pass<'_> {
             .map_err(|error| Halted::Stopped(Stop(error.to_string())))?;
         let payload = change_configuration(change.spelling.as_str(), value);
         let Target { identity, .. } = self.target;
-        let (id, started) = (Uuid::new_v4(), clock::now());
+        let id = Uuid::new_v4();
         let called = self
             .wire
             .call_as(

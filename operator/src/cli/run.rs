@@ -78,16 +78,15 @@ pub struct RunArgs {
     /// Where the audit goes, one JSON line for each call that changes a station: a file, or `-` for stdout.
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub audit: String,
+    /// Send traces of reconciles and calls to this collector: OTLP over plain HTTP, usually port 4318.
+    #[arg(long, value_name = "URL", env = "STATIONKEEPER_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
     /// A file with the brake's position: Off, Report or NoCalls; obeyed when it changes.
     #[arg(long, value_name = "FILE")]
     pub brake_file: Option<PathBuf>,
     /// Spread the closing of sockets at shutdown over this time.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     pub drain: Duration,
-
-    /// Send traces of reconciles and calls to this collector: OTLP over plain HTTP, usually port 4318.
-    #[arg(long, value_name = "URL", env = "STATIONKEEPER_OTLP_ENDPOINT")]
-    pub otlp_endpoint: Option<String>,
 
     /// Watch this namespace only; all without it. Against a cluster.
     #[arg(long, value_name = "NAMESPACE")]
