@@ -226,6 +226,7 @@ impl Pass<'_> {
 
     /// One ChangeConfiguration, and its line in the audit. An error: it was certainly not sent.
     async fn write(&mut self, change: &Change, value: &str) -> Result<Written, Halted> {
+        let started = clock::now();
         self.wire
             .audit
             .ready()
@@ -243,6 +244,16 @@ impl Pass<'_> {
             result => written(self.wire, &result, secret),
         };
         self.calls += 1;
+        let failed = !matches!(written.answer, Answer::Accepted | Answer::RebootRequired);
+        trace::ended("change", started, failed, || {
+            [
+                ("stationkeeper.key", change.spelling.to_string()),
+                ("stationkeeper.config", change.config.to_string()),
+                ("stationkeeper.generation", change.generation.to_string()),
+                ("stationkeeper.answer", format!("{:?}", written.answer)),
+                ("stationkeeper.call_id", id.to_string()),
+            ]
+        });
         self.audit(id, change, (!secret).then_some(value), &written)
             .await;
         Ok(written)

@@ -10,9 +10,11 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::audit::Audit;
+use crate::clock;
 use crate::connector::{Call, CallResult, Connector, Identity};
 use crate::metrics::call_result;
 use crate::pace::Pace;
+use crate::trace;
 
 /// How long a station may take to answer. In the field one second is usual and some answer after 20; those that hang
 /// drop the line after 30.
@@ -124,12 +126,20 @@ impl Wire {
             timeout: self.timeout,
             epoch: self.epoch,
         };
-        let sent = Instant::now();
+        let (sent, started) = (Instant::now(), clock::now());
         let result = self.connector.call(identity, call).await;
         let took = sent.elapsed();
         if let Some(meter) = &self.meter {
             meter(action, &result, took);
         }
+        let failed = !matches!(result, CallResult::Answer(_));
+        trace::ended(action, started, failed, || {
+            [
+                ("stationkeeper.identity", identity.to_string()),
+                ("stationkeeper.call_id", id.to_string()),
+                ("stationkeeper.result", call_result(&result).to_owned()),
+            ]
+        });
         tracing::debug!(
             %identity,
             action,

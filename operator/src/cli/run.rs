@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use jiff::SignedDuration;
+use tokio_util::sync::CancellationToken;
 
 use crate::audit::Destination;
 use crate::controller;
@@ -17,6 +18,7 @@ use crate::leader::Election;
 use crate::leader::label::LabelledPod;
 use crate::pace::DEFAULT_CALLS_PER_SECOND;
 use crate::product::{self, ClusterSettings, ProductSettings, Register, SourceSettings};
+use crate::trace::otlp;
 
 /// The flags of `run`.
 #[derive(Debug, Args)]
@@ -77,6 +79,9 @@ pub struct RunArgs {
     /// Where the audit goes, one JSON line for each call that changes a station: a file, or `-` for stdout.
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub audit: String,
+    /// Send traces of reconciles and calls to this collector: OTLP over plain HTTP, usually port 4318.
+    #[arg(long, value_name = "URL", env = "STATIONKEEPER_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
     /// A file with the brake's position: Off, Report or NoCalls; obeyed when it changes.
     #[arg(long, value_name = "FILE")]
     pub brake_file: Option<PathBuf>,
@@ -132,10 +137,17 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 /// Runs until a signal.
 pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    let traced = CancellationToken::new();
+    let exporter = args
+        .otlp_endpoint
+        .as_deref()
+        .map(|endpoint| otlp::exporter(endpoint, traced.clone()))
+        .transpose()?;
     let settings = settings(args).await?;
     // Before anything listens: a signal that comes during the start must not be lost.
     let signalled = signalled()?;
     let running = product::start(settings).await?;
+    let exporter = exporter.map(tokio::spawn);
     let cancel = running.cancel();
     let end = running.wait();
     tokio::pin!(end);
@@ -147,6 +159,10 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             end.await
         }
     };
+    traced.cancel();
+    if let Some(exporter) = exporter {
+        exporter.await.context("the exporter of traces failed")?;
+    }
     result?;
     Ok(ExitCode::SUCCESS)
 }

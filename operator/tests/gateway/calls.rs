@@ -32,6 +32,21 @@ async fn answers_reach_the_caller_as_the_text_they_came_as() {
 }
 
 #[tokio::test]
+async fn the_id_of_a_call_stands_in_its_frame() {
+    let stage = Stage::new(settings()).await;
+    let mut client = stage.boot().await;
+    let call = call(1);
+    let id = call.id.to_string();
+    let identity = Identity::new("cp");
+    let (_, frame) = tokio::join!(stage.gateway.call(&identity, call), async {
+        let frame = client.receive().await;
+        client.send(&format!(r#"[3,{},{{}}]"#, frame[1])).await;
+        frame
+    });
+    assert_eq!(frame[1], id, "{frame}");
+}
+
+#[tokio::test]
 async fn errors_and_garbled_answers_reach_the_caller() {
     let stage = Stage::new(settings()).await;
     let mut client = stage.boot().await;
