@@ -78,8 +78,8 @@ impl Scene {
                 .arguments(["--namespace", &namespace, "--own-namespace", &namespace])
                 .arguments(["--leader-label", "--pod-name", pod])
                 .arguments([
-                    "--lease-duration=4s",
-                    "--renew-deadline=3s",
+                    "--lease-duration=6s",
+                    "--renew-deadline=5s",
                     "--retry-period=500ms",
                 ])
                 .start()
@@ -266,7 +266,8 @@ async fn a_leader_that_ends_in_order_takes_its_label_off() -> Result<()> {
     let mut scene = Scene::set("unlabelled", None).await?;
     scene.standby.terminate(seconds(10)).await?;
     scene.labelled("first").await?;
-    scene.leader.terminate(seconds(10)).await?;
+    let ended = scene.leader.terminate(seconds(10)).await?;
+    ensure!(ended.success(), "{ended:?} {:?}", scene.leader.logs());
     let get = [
         "get",
         "pods",
@@ -276,7 +277,7 @@ async fn a_leader_that_ends_in_order_takes_its_label_off() -> Result<()> {
         "--output=name",
     ];
     let left = scene.server.kubectl(&get).await?.success()?;
-    ensure!(left.is_empty(), "{left:?}");
+    ensure!(left.is_empty(), "{left:?} {:?}", scene.leader.logs());
     Ok(())
 }
 

@@ -317,8 +317,9 @@ async fn good_manifests_are_taken_and_taken_again_without_a_change() {
 
 #[tokio::test]
 async fn the_examples_are_taken() {
-    let cluster = Cluster::with_namespace("examples").await;
     for file in examples() {
+        // Examples are for one fleet each: two may give their stations the same names.
+        let cluster = Cluster::with_namespace("examples").await;
         without_a_warning(
             &cluster
                 .kubectl(&["apply", "-f", file.to_str().unwrap()], "")
