@@ -70,7 +70,11 @@ impl BrakeLever {
         self.position.send_if_modified(|position| {
             let changed = *position != brake;
             if changed {
-                tracing::warn!(before = ?*position, now = ?brake, "the brake has changed");
+                if brake == Brake::Off {
+                    tracing::info!(before = ?*position, "the brake is off");
+                } else {
+                    tracing::warn!(before = ?*position, now = ?brake, "the brake has changed");
+                }
             }
             *position = brake;
             changed

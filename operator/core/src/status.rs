@@ -8,6 +8,8 @@ mod config;
 mod station;
 mod transition;
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -239,6 +241,15 @@ fn stall(verdict: &KeyVerdict) -> Option<&'static str> {
         (_, Reason::ConfigUnreadable) => Some("Unreadable"),
         (_, Reason::NewerMemory) => Some("NewerMemory"),
         _ => None,
+    }
+}
+
+/// What is said of a key, with its name: for where it is read alone.
+pub fn named<'a>(key: &Key, message: &'a str) -> Cow<'a, str> {
+    if message.contains(key.as_str()) {
+        Cow::Borrowed(message)
+    } else {
+        Cow::Owned(format!("{key}: {message}"))
     }
 }
 

@@ -880,7 +880,7 @@ async fn tell(context: &Context, station: &ChargeStation, cell: &Cell, told: Tol
                 warning: change.to.is_trouble(),
                 reason: format!("{:?}", change.to),
                 action: "Reconcile".to_owned(),
-                note: format!("{}: {}", change.key, change.message),
+                note: status::named(&change.key, &change.message).into_owned(),
             };
             context
                 .publisher

@@ -23,12 +23,13 @@ pub(super) fn admin_of(
     metrics: &Arc<Metrics>,
 ) -> Admin {
     let (document_of, gauges_of) = (Arc::clone(led), Arc::clone(led));
+    let stores_of = Arc::clone(led);
     let (synced, metrics) = (Arc::clone(synced), Arc::clone(metrics));
     Admin {
         registry: Mutex::new(registry),
         not_ready: Box::new(move || {
             (!synced.load(Ordering::Acquire))
-                .then(|| "the local stores are not filled yet".to_owned())
+                .then(|| not_listed(stores_of.get().map(AsRef::as_ref)))
         }),
         document: Box::new(move || {
             serde_json::to_string(&document(document_of.get().map(AsRef::as_ref)))
@@ -99,5 +100,19 @@ impl VerdictSink for ToStateDir {
         if let Some(sink) = &self.sink {
             sink.told(station, before, after, moment);
         }
+    }
+}
+
+/// Why this process is not ready: what could not be listed yet.
+fn not_listed(context: Option<&Context>) -> String {
+    let missing = context.map(|context| context.stores.missing());
+    match missing {
+        Some(kinds) if !kinds.is_empty() => {
+            format!(
+                "not listed yet: {}; the log says why, if it lasts",
+                kinds.join(", ")
+            )
+        }
+        Some(_) | None => "the objects have not been listed yet".to_owned(),
     }
 }

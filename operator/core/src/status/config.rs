@@ -2,7 +2,7 @@
 
 use super::{
     Class, Condition, ConfigStatus, Example, MAX_EXAMPLES, StationCounts, StationSummary, class,
-    condition, counted, is_settled, stall,
+    condition, counted, is_settled, named, stall,
 };
 use crate::plan::KeyVerdict;
 use crate::state::{Reason, State};
@@ -229,7 +229,10 @@ fn stall_of(stations: &[&StationSummary], mistake: Option<&str>) -> Option<(&'st
     };
     Some((
         reason,
-        format!("station {station}: {}{others}", verdict.message),
+        format!(
+            "station {station}: {}{others}",
+            named(&verdict.key, &verdict.message)
+        ),
     ))
 }
 
@@ -303,7 +306,11 @@ fn drift(stations: &[&StationSummary]) -> Option<(State, String)> {
     };
     Some((
         worst.state,
-        format!("station {}: {}{others}", station.station, worst.message),
+        format!(
+            "station {}: {}{others}",
+            station.station,
+            named(&worst.key, &worst.message)
+        ),
     ))
 }
 

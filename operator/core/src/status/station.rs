@@ -2,7 +2,7 @@
 
 use super::{
     Class, Condition, Deviation, KeyCounts, MAX_DEVIATIONS, MAX_FINDINGS, StationStatus, as_count,
-    class, condition, counted, is_answered, is_settled, stall,
+    class, condition, counted, is_answered, is_settled, named, stall,
 };
 use crate::plan::{KeyVerdict, Plan};
 use crate::state::State;
@@ -120,7 +120,11 @@ fn conditions(
         .iter()
         .min_by_key(|verdict| (class(verdict.state), &verdict.key))
     {
-        let message = with_others(&worst.message, drifted.len(), "drifted key");
+        let message = with_others(
+            &named(&worst.key, &worst.message),
+            drifted.len(),
+            "drifted key",
+        );
         conditions.push(condition(
             "Drifted",
             true,
@@ -141,8 +145,13 @@ fn conditions(
             "its next boot"
         };
         let message = format!(
-            "{} take effect with {by}: {}",
+            "{} {} effect with {by}: {}",
             counted(pending.keys.len(), "key"),
+            if pending.keys.len() == 1 {
+                "takes"
+            } else {
+                "take"
+            },
             keys.join(", ")
         );
         conditions.push(condition("ResetRequired", true, "AwaitingBoot", message));
@@ -162,7 +171,11 @@ fn first_stall(keys: &[KeyVerdict]) -> Option<(&'static str, String)> {
     let (reason, first) = stalled.next()?;
     Some((
         reason,
-        with_others(&first.message, stalled.count() + 1, "stalled key"),
+        with_others(
+            &named(&first.key, &first.message),
+            stalled.count() + 1,
+            "stalled key",
+        ),
     ))
 }
 
@@ -175,17 +188,14 @@ fn with_others(message: &str, count: usize, what: &str) -> String {
 }
 
 fn progress(plan: &Plan) -> String {
-    if !plan.read.is_empty() {
-        return format!("{} to be read", counted(plan.read.len(), "key"));
-    }
-    let actionable = plan
-        .keys
-        .iter()
-        .filter(|verdict| verdict.actionable)
-        .count();
-    match actionable {
-        0 => "a pass over the station is under way".to_owned(),
-        count => format!("{} to be written", counted(count, "key")),
+    let actionable = plan.keys.iter().filter(|verdict| verdict.actionable);
+    let (unread, unwritten): (Vec<&KeyVerdict>, Vec<&KeyVerdict>) =
+        actionable.partition(|verdict| matches!(verdict.state, State::Unknown | State::Unreported));
+    let to_read = plan.read.len().max(unread.len());
+    match (to_read, unwritten.len()) {
+        (0, 0) => "a pass over the station is under way".to_owned(),
+        (0, count) => format!("{} to be written", counted(count, "key")),
+        (count, _) => format!("{} to be read", counted(count, "key")),
     }
 }
 
@@ -228,10 +238,9 @@ fn in_sync(plan: &Plan, deviating: usize) -> Condition {
         return condition("InSync", true, "InSync", message);
     };
     let message = format!(
-        "{} not in sync; {}: {}",
+        "{} not in sync; {}",
         counted(unsettled.len(), "key"),
-        worst.key,
-        worst.message
+        named(&worst.key, &worst.message)
     );
     condition("InSync", false, &format!("{:?}", worst.state), message)
 }
