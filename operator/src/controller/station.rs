@@ -3,44 +3,50 @@
 //! kube never runs two reconciles of one object at once, so a station has one writer. Each step either needs the network
 //! (said at the step) or is a pure function of `core`.
 
-use std::collections::BTreeSet;
+mod facts;
+mod guard;
+mod reading;
+mod refusal;
+mod telling;
+mod waiting;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
-use stationkeeper_core::catalogue::StationCatalogue;
 use stationkeeper_core::event::{self, Meaning};
-use stationkeeper_core::layer::SettingValue;
-use stationkeeper_core::observed::{Observed, Reading};
+use stationkeeper_core::observed::Observed;
 use stationkeeper_core::outcome;
-use stationkeeper_core::plan::{self, Change, KeyVerdict, Plan, Why};
+use stationkeeper_core::plan::{self};
 use stationkeeper_core::recall;
 use stationkeeper_core::resolve::resolve;
-use stationkeeper_core::state::{Reason, State};
-use stationkeeper_core::station::{Activity, Brake, Link, Policy, StationFacts, Suspended};
-use stationkeeper_core::status::{self, station_status};
-use stationkeeper_core::validate::{Desired, validate};
-use stationkeeper_core::words::{ConfigRef, Device, Key};
+use stationkeeper_core::station::{Brake, Link};
+use stationkeeper_core::status::station_status;
+use stationkeeper_core::validate::validate;
+use stationkeeper_core::words::{ConfigRef, Device};
 
-use stationkeeper_ocpp::request::{Trigger, trigger_message};
-
+pub(super) use self::facts::recorded_facts;
+use self::facts::{facts, policy};
+use self::guard::{as_planned, still_allowed};
+use self::reading::{ask_for_activity, read, request, request_pending, resync_due};
+use self::refusal::{refusal, refuse};
+use self::telling::{tell, told_of};
+use self::waiting::{disconnect_grace, next};
 use super::context::{Context, Moment};
-use super::gather::{PAUSED, gather};
+use super::gather::gather;
 use super::live::{Cell, Live, Told};
 use super::publish::{Report, compose, newest, publish};
 use super::removal;
 use crate::clock;
-use crate::connector::{Identity, Presence};
-use crate::execute::{Act, Request, Stop, Target, execute};
+use crate::connector::Identity;
+use crate::execute::{Act, Stop, Target, execute};
 use crate::metrics::{Controller, Reconciled};
 use crate::objects::ChargeStation;
-use crate::observe::{Ask, MAX_KEYS, Pieces, observe};
-use crate::source::{About, PublishError, TellEvent};
-use crate::stores::Claim;
+use crate::source::PublishError;
 
 /// The annotation by which Flux, Argo CD and people ask for a reconcile now.
 pub(super) const REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
@@ -50,9 +56,6 @@ pub(super) const RESUME: &str = "stationkeeper.dev/resume";
 
 /// How many passes follow one another when each closing read shows that there is more to do.
 const PASSES_IN_A_ROW: u32 = 4;
-
-/// When to read again a station that could not be read to the end and said nothing that would tell when.
-const READ_AGAIN: Duration = Duration::from_secs(30);
 
 /// How often a plan may ask for further reads before it is taken as it is: companions of lists are asked once known.
 const READS_PER_PASS: u32 = 3;
@@ -185,7 +188,7 @@ async fn pass(
             break;
         }
         let finished = read(context, station, &desired, &planned, live, session).await;
-        facts = self::facts(
+        facts = facts::facts(
             context,
             station,
             live,
@@ -287,8 +290,8 @@ async fn pass(
         // A closing read of all managed keys: keys move other keys. (Network: the station.)
         let late = take_events(context, identity, live, clock::now());
         let presence = context.connector.presence(identity);
-        facts = self::facts(context, station, live, presence.as_ref());
-        policy = self::policy(context, station, live);
+        facts = facts::facts(context, station, live, presence.as_ref());
+        policy = facts::policy(context, station, live);
         if facts.link == Link::Ready && !late.new_device {
             live.observed = Observed::default();
             let closing = plan::plan(
@@ -419,81 +422,6 @@ fn load(context: &Context, station: &ChargeStation, identity: &Identity, live: &
     }
 }
 
-/// Why a station is not served at all, if it is not.
-fn refusal(context: &Context, station: &ChargeStation) -> Option<(&'static str, String)> {
-    if let Claim::Several(all) = context.stores.claim(&station.spec.identity) {
-        let names: Vec<String> = all
-            .iter()
-            .map(|other| {
-                format!(
-                    "{}/{}",
-                    other.namespace.as_deref().unwrap_or_default(),
-                    other.name
-                )
-            })
-            .collect();
-        return Some((
-            "DuplicateIdentity",
-            format!(
-                "several ChargeStations name the identity {:?}: {}; none is served until only one does",
-                station.spec.identity,
-                names.join(", ")
-            ),
-        ));
-    }
-    if station.spec.authentication.is_none() {
-        return Some((
-            "NoAuthentication",
-            "spec.authentication is missing, so the station is refused; name a secretRef, or say none: true".to_owned(),
-        ));
-    }
-    if let Some(mistake) = crate::objects::check::check_station(station).first() {
-        return Some(("Invalid", format!("{}: {}", mistake.path, mistake.message)));
-    }
-    if let Some(memory) = station
-        .status
-        .as_ref()
-        .and_then(|status| status.memory.as_ref())
-        && memory.format_version > stationkeeper_core::memory::FORMAT_VERSION
-    {
-        return Some((
-            "NewerMemory",
-            format!(
-                "status.memory has format {}, and this version knows {}; run the newer version, or remove status.memory",
-                memory.format_version,
-                stationkeeper_core::memory::FORMAT_VERSION
-            ),
-        ));
-    }
-    None
-}
-
-async fn refuse(
-    context: &Context,
-    station: &Arc<ChargeStation>,
-    identity: &Identity,
-    cell: &Cell,
-    live: &mut Live,
-    reason: &'static str,
-    message: String,
-) -> Result<Action, PublishError> {
-    context.connector.disconnect(identity);
-    let mut status = station.status.clone().unwrap_or_default();
-    let told = recall::refused(reason, &message);
-    let generation = station.metadata.generation.unwrap_or_default();
-    status.conditions =
-        super::publish::conditions(&status.conditions, &told, generation, clock::now());
-    status.observed_generation = generation;
-    let current = publish(context, station, live, status).await?;
-    cell.tell(Told {
-        stalled: Some(message.clone()),
-        seen: current.status.is_some(),
-        ..Told::default()
-    });
-    touch_all(context, &current);
-    Ok(Action::await_change())
-}
-
 /// Folds what happened into memory, in order.
 fn take_events(context: &Context, identity: &Identity, live: &mut Live, now: Timestamp) -> Meaning {
     let mut meaning = Meaning::default();
@@ -524,454 +452,4 @@ fn take_events(context: &Context, identity: &Identity, live: &mut Live, now: Tim
         meaning.findings.extend(meant.findings);
     }
     meaning
-}
-
-fn facts(
-    context: &Context,
-    station: &ChargeStation,
-    live: &Live,
-    presence: Option<&Presence>,
-) -> StationFacts {
-    let reported = &live.memory.device;
-    let over = station.spec.hardware.clone().unwrap_or_default();
-    let link = match presence {
-        Some(presence) if presence.session.is_some() && presence.registered => Link::Ready,
-        Some(presence) if presence.session.is_some() => Link::Unregistered,
-        Some(_) | None => Link::Offline,
-    };
-    let identity = Identity::new(&station.spec.identity);
-    StationFacts {
-        namespace: station.namespace().unwrap_or_default(),
-        name: station.name_any(),
-        identity: station.spec.identity.clone(),
-        labels: station.labels().clone(),
-        device: Device {
-            vendor: over.vendor.or_else(|| reported.vendor.clone()),
-            model: over.model.or_else(|| reported.model.clone()),
-            serial: reported.serial.clone(),
-            box_serial: reported.box_serial.clone(),
-        },
-        firmware: over.firmware.or_else(|| live.memory.firmware.clone()),
-        role: station.spec.role,
-        profiles: profiles(&live.observed),
-        link,
-        authenticated: presence.is_some_and(|presence| presence.authenticated),
-        activity: presence.map_or(Activity::Unknown, |presence| presence.activity),
-        busy_with_firmware: presence.is_some_and(|presence| presence.busy_with_firmware),
-        capabilities: context.connector.capabilities(&identity),
-    }
-}
-
-/// What status remembers of a station that was not reconciled yet, as far as selection needs it.
-pub(super) fn recorded_facts(context: &Context, station: &ChargeStation) -> StationFacts {
-    let memory = station
-        .status
-        .as_ref()
-        .and_then(|status| status.memory.clone())
-        .unwrap_or_default();
-    facts(
-        context,
-        station,
-        &Live {
-            memory,
-            ..Live::default()
-        },
-        None,
-    )
-}
-
-fn profiles(observed: &Observed) -> Option<Vec<String>> {
-    let (_, reading) = observed.readings.iter().find(|(key, _)| {
-        key.as_str()
-            .eq_ignore_ascii_case("SupportedFeatureProfiles")
-    })?;
-    let value = reading.value()?;
-    Some(
-        value
-            .split(',')
-            .map(|profile| profile.trim().to_ascii_lowercase())
-            .filter(|profile| !profile.is_empty())
-            .collect(),
-    )
-}
-
-fn policy(context: &Context, station: &ChargeStation, live: &Live) -> Policy {
-    let suspended = if station.spec.suspend {
-        Some(Suspended::Suspend)
-    } else if station.annotations().contains_key(PAUSED) {
-        Some(Suspended::Paused)
-    } else {
-        None
-    };
-    Policy {
-        brake: *context.brake.borrow(),
-        suspended,
-        resumed: station.annotations().get(RESUME).cloned(),
-        resync_due: live.read_at.map(|at| at + resync_period(context, station)),
-        ..Policy::default()
-    }
-}
-
-/// Asks a station for its connectors' states, once per connection, if a key waits for it to be idle and nobody knows
-/// whether it is: after a restart of ours unknown is busy until the station tells. It may know no TriggerMessage; then
-/// its next StatusNotification tells. (Network: the station.)
-async fn ask_for_activity(
-    context: &Context,
-    station: &ChargeStation,
-    live: &mut Live,
-    planned: &Plan,
-    facts: &StationFacts,
-    session: Option<u64>,
-) {
-    let waits = planned
-        .keys
-        .iter()
-        .any(|verdict| verdict.reason == Reason::Busy);
-    if !waits
-        || facts.activity != Activity::Unknown
-        || facts.link != Link::Ready
-        || live.activity_asked == session
-    {
-        return;
-    }
-    live.activity_asked = session;
-    let identity = Identity::new(&station.spec.identity);
-    let payload = trigger_message(Trigger::StatusNotification, None);
-    let request = Request::read("TriggerMessage", payload);
-    let guard = |act| still_allowed(context, station, act);
-    if let Err(stop) = context.wire.call(&identity, request, &guard).await {
-        tracing::debug!(station = %station.name_any(), why = %stop, "the station was not asked for its connectors");
-    }
-}
-
-/// Checked right before each frame: leadership, brake, suspension as the stores know it now.
-fn still_allowed(context: &Context, station: &ChargeStation, act: Act) -> Result<(), Stop> {
-    let (leads, braked) = match (act, *context.brake.borrow()) {
-        (Act::Read, brake) => (context.leadership.holds(), brake == Brake::NoCalls),
-        (Act::Write, brake) => (context.leadership.may_write(), brake != Brake::Off),
-    };
-    if act == Act::Write && context.ending.is_cancelled() {
-        return Err(Stop("the process is ending".to_owned()));
-    }
-    if !leads {
-        return Err(Stop("leadership was lost".to_owned()));
-    }
-    if braked {
-        return Err(Stop("the brake is on".to_owned()));
-    }
-    match context.stores.stations.get(&ObjectRef::from_obj(station)) {
-        None => Err(Stop("the ChargeStation was deleted".to_owned())),
-        Some(now) if now.spec.suspend || now.annotations().contains_key(PAUSED) => {
-            Err(Stop("the ChargeStation was suspended".to_owned()))
-        }
-        Some(_) => Ok(()),
-    }
-}
-
-/// Checked right before each frame of a pass: is it still the connection, the idle station and the configs that the plan
-/// was made for?
-fn as_planned(
-    context: &Context,
-    identity: &Identity,
-    session: Option<u64>,
-    act: Act,
-    planned: &Plan,
-    catalogue: &StationCatalogue,
-) -> Result<(), Stop> {
-    let stop = |why: &str| Err(Stop(why.to_owned()));
-    let Some(presence) = context
-        .connector
-        .presence(identity)
-        .filter(|presence| presence.session == session)
-    else {
-        return stop("the station has reconnected");
-    };
-    if act == Act::Read {
-        return Ok(());
-    }
-    if presence.busy_with_firmware {
-        return stop("a firmware update or an upload of diagnostics is under way");
-    }
-    let any_write_boots = catalogue.quirks().boots_on_write == Some(true);
-    let needs_idle = any_write_boots
-        || planned
-            .changes
-            .iter()
-            .any(|change| change.definition.needs_idle());
-    if needs_idle && presence.activity != Activity::Idle {
-        return stop("the station is in use");
-    }
-    let is_current = |change: &Change| {
-        change.why == Why::Restore
-            || context
-                .configs
-                .get(&change.config)
-                .is_some_and(|config| !config.suspended && config.generation == change.generation)
-    };
-    if !planned.changes.iter().all(is_current) {
-        return stop("a config has changed since the plan was made");
-    }
-    Ok(())
-}
-
-/// Reads what the plan asks for. `false`: the station fell over or went away.
-async fn read(
-    context: &Context,
-    station: &ChargeStation,
-    desired: &Desired,
-    planned: &Plan,
-    live: &mut Live,
-    session: Option<u64>,
-) -> bool {
-    let identity = Identity::new(&station.spec.identity);
-    let catalogue = &desired.catalogue;
-    let asks: Vec<Ask> = planned
-        .read
-        .iter()
-        .map(|key| Ask {
-            key: key.clone(),
-            spelling: live.spellings.get(key).cloned(),
-            secret: match desired.settings.get(key) {
-                Some(setting) => {
-                    setting.definition.is_secret()
-                        || matches!(setting.value, SettingValue::Secret { .. })
-                }
-                None => catalogue.definition(key).is_secret(),
-            },
-            alone: live
-                .memory
-                .keys
-                .get(key)
-                .is_some_and(|memory| memory.falls.is_some())
-                || matches!(
-                    live.observed.readings.get(key),
-                    Some(Reading::Failed { .. })
-                ),
-        })
-        .collect();
-    let pieces = Pieces {
-        station: live.piece,
-        catalogue: catalogue
-            .quirks()
-            .max_keys_per_request
-            .and_then(|keys| usize::try_from(keys).ok()),
-        delivered: catalogue
-            .find(&Key::from(MAX_KEYS))
-            .and_then(|definition| definition.default.as_ref()?.value.parse().ok()),
-    };
-    let whole = live.observed.readings.is_empty();
-    let seen = observe(&context.wire, &identity, &asks, pieces, &|act| {
-        still_allowed(context, station, act)
-    })
-    .await;
-    if !seen.falls.is_empty() {
-        live.memory =
-            outcome::record_read_fall(std::mem::take(&mut live.memory), &seen.falls, clock::now());
-    }
-    if let Some(aborted) = &seen.aborted {
-        tracing::info!(station = %station.name_any(), why = %aborted, "a read ended early");
-    }
-    live.piece = seen.piece.or(live.piece);
-    for (key, reading) in &seen.observed.readings {
-        if let Reading::Known { spelling, .. } = reading
-            && spelling != key
-        {
-            live.spellings.insert(key.clone(), spelling.clone());
-        }
-    }
-    let connectors = seen
-        .observed
-        .readings
-        .iter()
-        .find(|(key, _)| key.matches(&Key::from("NumberOfConnectors")));
-    if let Some(count) = connectors.and_then(|(_, reading)| reading.value()?.trim().parse().ok()) {
-        context.connector.announce_connectors(&identity, count);
-    }
-    live.observed.readings.extend(seen.observed.readings);
-    live.observed.at_event = live.memory.event;
-    live.observed_session = session;
-    if whole && seen.aborted.is_none() {
-        live.read_at = Some(clock::now());
-    }
-    seen.aborted.is_none()
-}
-
-/// Is a full read due, for drift that nobody announced? Jittered per station, so that a fleet does not ask at once.
-fn resync_due(context: &Context, station: &ChargeStation, live: &Live, now: Timestamp) -> bool {
-    live.read_at
-        .is_some_and(|at| now >= at + resync_period(context, station))
-}
-
-/// The resync period of one station: nine to eleven tenths of the setting, by its uid.
-fn resync_period(context: &Context, station: &ChargeStation) -> SignedDuration {
-    let spread = station
-        .uid()
-        .unwrap_or_default()
-        .bytes()
-        .fold(0_u32, |sum, byte| {
-            sum.wrapping_mul(31).wrapping_add(u32::from(byte))
-        });
-    context
-        .settings
-        .resync
-        .mul_f64(0.9 + f64::from(spread % 1000) / 5000.0)
-}
-
-fn request(station: &ChargeStation) -> Option<String> {
-    station.annotations().get(REQUESTED_AT).cloned()
-}
-
-fn request_pending(station: &ChargeStation, live: &Live) -> bool {
-    request(station).is_some_and(|request| live.handled_request.as_ref() != Some(&request))
-}
-
-/// A disconnect is written only when it has lasted: how long until then.
-fn disconnect_grace(
-    context: &Context,
-    live: &Live,
-    connected: bool,
-    now: Timestamp,
-) -> Option<SignedDuration> {
-    if connected {
-        return None;
-    }
-    let left = live.disconnected_at? + context.settings.disconnect_grace;
-    (left > now).then(|| left.duration_since(now))
-}
-
-/// What there is to tell after a plan.
-fn told_of(
-    planned: &Plan,
-    layers: &Arc<[(ConfigRef, i64)]>,
-    facts: &StationFacts,
-    station: &ChargeStation,
-    connected: bool,
-) -> Told {
-    Told {
-        verdicts: planned.keys.as_slice().into(),
-        layers: Arc::clone(layers),
-        facts: Some(Arc::new(facts.clone())),
-        connected,
-        seen: station
-            .status
-            .as_ref()
-            .is_some_and(|status| status.hardware.is_some()),
-        stalled: None,
-        stale: !connected,
-        progressing: false,
-        in_grace: false,
-    }
-}
-
-/// Tells everybody who listens: summaries, the sink, Events (on transitions only).
-async fn tell(context: &Context, station: &ChargeStation, cell: &Cell, told: Told, moment: Moment) {
-    let former = cell.told();
-    let before: &[KeyVerdict] = former
-        .as_ref()
-        .map(|former| former.verdicts.as_ref())
-        .unwrap_or_default();
-    if former.is_some() {
-        for change in status::transitions(before, &told.verdicts) {
-            context.metrics.transition(change.to);
-            if !is_news(change.from, change.to) {
-                continue;
-            }
-            let event = TellEvent {
-                warning: change.to.is_trouble(),
-                reason: format!("{:?}", change.to),
-                action: "Reconcile".to_owned(),
-                note: status::named(&change.key, &change.message).into_owned(),
-            };
-            context
-                .publisher
-                .event(About::Station(station), event)
-                .await;
-        }
-    }
-    if let Some(sink) = &context.sink {
-        sink.told(station, before, &told, moment);
-    }
-    let layers = told
-        .layers
-        .iter()
-        .chain(former.iter().flat_map(|former| former.layers.iter()));
-    let configs: BTreeSet<ConfigRef> = layers.map(|(config, _)| config.clone()).collect();
-    let first = former.is_none();
-    cell.tell(told);
-    if first {
-        // Who waited for this station to be looked at may be any config of its namespace.
-        touch_all(context, station);
-    }
-    touch(context, configs);
-}
-
-/// Is a transition worth an Event? What goes well at the first look at a station is not, nor is every step of a write.
-fn is_news(from: Option<State>, to: State) -> bool {
-    let quiet = |state| {
-        matches!(
-            state,
-            State::InSync | State::Pending | State::Unknown | State::NotApplicable
-        )
-    };
-    !(from.is_none_or(quiet) && quiet(to))
-}
-
-fn touch(context: &Context, configs: impl IntoIterator<Item = ConfigRef>) {
-    for config in configs {
-        // A closed channel means that the process is ending.
-        let _ = context
-            .touched
-            .send(ObjectRef::new(&config.name).within(&config.namespace));
-    }
-}
-
-fn touch_all(context: &Context, station: &ChargeStation) {
-    let namespace = station.namespace().unwrap_or_default();
-    let configs = context
-        .stores
-        .configs
-        .state_filter(|config| config.namespace().as_deref() == Some(namespace.as_str()));
-    touch(
-        context,
-        configs.iter().map(|config| ConfigRef {
-            namespace: namespace.clone(),
-            name: config.name_any(),
-        }),
-    );
-}
-
-/// When to look again without being called.
-fn next(
-    context: &Context,
-    station: &ChargeStation,
-    live: &Live,
-    planned: &Plan,
-    again: Option<Duration>,
-    grace: Option<SignedDuration>,
-    now: Timestamp,
-) -> Action {
-    let until =
-        |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
-    let unread = !planned.read.is_empty()
-        && context
-            .connector
-            .presence(&Identity::new(&station.spec.identity))
-            .is_some_and(|presence| presence.registered);
-    let waits = [
-        again,
-        unread.then(|| READ_AGAIN.mul_f64(rand::random_range(0.8..1.2))),
-        grace.map(|grace| {
-            Duration::try_from(grace).unwrap_or(Duration::ZERO) + Duration::from_millis(50)
-        }),
-        planned.check_again.map(until),
-        // One that is overdue could not be read now; what can change that wakes us, or is waited for above.
-        live.read_at
-            .map(|at| at + resync_period(context, station))
-            .filter(|due| *due > now)
-            .map(until),
-    ];
-    match waits.into_iter().flatten().min() {
-        Some(wait) => Action::requeue(wait.max(Duration::from_millis(20))),
-        None => Action::await_change(),
-    }
 }

@@ -1,0 +1,171 @@
+//! Reading a station: what the plan asks for, its connectors' states, and when a full read is due.
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use stationkeeper_core::layer::SettingValue;
+use stationkeeper_core::observed::Reading;
+use stationkeeper_core::outcome;
+use stationkeeper_core::plan::Plan;
+use stationkeeper_core::state::Reason;
+use stationkeeper_core::station::{Activity, Link, StationFacts};
+use stationkeeper_core::validate::Desired;
+use stationkeeper_core::words::Key;
+use stationkeeper_ocpp::request::{Trigger, trigger_message};
+
+use super::REQUESTED_AT;
+use super::guard::still_allowed;
+use crate::clock;
+use crate::connector::Identity;
+use crate::controller::context::Context;
+use crate::controller::live::Live;
+use crate::execute::Request;
+use crate::objects::ChargeStation;
+use crate::observe::{Ask, MAX_KEYS, Pieces, observe};
+
+/// Asks a station for its connectors' states, once per connection, if a key waits for it to be idle and nobody knows
+/// whether it is: after a restart of ours unknown is busy until the station tells. It may know no TriggerMessage; then
+/// its next StatusNotification tells. (Network: the station.)
+pub(super) async fn ask_for_activity(
+    context: &Context,
+    station: &ChargeStation,
+    live: &mut Live,
+    planned: &Plan,
+    facts: &StationFacts,
+    session: Option<u64>,
+) {
+    let waits = planned
+        .keys
+        .iter()
+        .any(|verdict| verdict.reason == Reason::Busy);
+    if !waits
+        || facts.activity != Activity::Unknown
+        || facts.link != Link::Ready
+        || live.activity_asked == session
+    {
+        return;
+    }
+    live.activity_asked = session;
+    let identity = Identity::new(&station.spec.identity);
+    let payload = trigger_message(Trigger::StatusNotification, None);
+    let request = Request::read("TriggerMessage", payload);
+    let guard = |act| still_allowed(context, station, act);
+    if let Err(stop) = context.wire.call(&identity, request, &guard).await {
+        tracing::debug!(station = %station.name_any(), why = %stop, "the station was not asked for its connectors");
+    }
+}
+
+/// Reads what the plan asks for. `false`: the station fell over or went away.
+pub(super) async fn read(
+    context: &Context,
+    station: &ChargeStation,
+    desired: &Desired,
+    planned: &Plan,
+    live: &mut Live,
+    session: Option<u64>,
+) -> bool {
+    let identity = Identity::new(&station.spec.identity);
+    let catalogue = &desired.catalogue;
+    let asks: Vec<Ask> = planned
+        .read
+        .iter()
+        .map(|key| Ask {
+            key: key.clone(),
+            spelling: live.spellings.get(key).cloned(),
+            secret: match desired.settings.get(key) {
+                Some(setting) => {
+                    setting.definition.is_secret()
+                        || matches!(setting.value, SettingValue::Secret { .. })
+                }
+                None => catalogue.definition(key).is_secret(),
+            },
+            alone: live
+                .memory
+                .keys
+                .get(key)
+                .is_some_and(|memory| memory.falls.is_some())
+                || matches!(
+                    live.observed.readings.get(key),
+                    Some(Reading::Failed { .. })
+                ),
+        })
+        .collect();
+    let pieces = Pieces {
+        station: live.piece,
+        catalogue: catalogue
+            .quirks()
+            .max_keys_per_request
+            .and_then(|keys| usize::try_from(keys).ok()),
+        delivered: catalogue
+            .find(&Key::from(MAX_KEYS))
+            .and_then(|definition| definition.default.as_ref()?.value.parse().ok()),
+    };
+    let whole = live.observed.readings.is_empty();
+    let seen = observe(&context.wire, &identity, &asks, pieces, &|act| {
+        still_allowed(context, station, act)
+    })
+    .await;
+    if !seen.falls.is_empty() {
+        live.memory =
+            outcome::record_read_fall(std::mem::take(&mut live.memory), &seen.falls, clock::now());
+    }
+    if let Some(aborted) = &seen.aborted {
+        tracing::info!(station = %station.name_any(), why = %aborted, "a read ended early");
+    }
+    live.piece = seen.piece.or(live.piece);
+    for (key, reading) in &seen.observed.readings {
+        if let Reading::Known { spelling, .. } = reading
+            && spelling != key
+        {
+            live.spellings.insert(key.clone(), spelling.clone());
+        }
+    }
+    let connectors = seen
+        .observed
+        .readings
+        .iter()
+        .find(|(key, _)| key.matches(&Key::from("NumberOfConnectors")));
+    if let Some(count) = connectors.and_then(|(_, reading)| reading.value()?.trim().parse().ok()) {
+        context.connector.announce_connectors(&identity, count);
+    }
+    live.observed.readings.extend(seen.observed.readings);
+    live.observed.at_event = live.memory.event;
+    live.observed_session = session;
+    if whole && seen.aborted.is_none() {
+        live.read_at = Some(clock::now());
+    }
+    seen.aborted.is_none()
+}
+
+/// Is a full read due, for drift that nobody announced? Jittered per station, so that a fleet does not ask at once.
+pub(super) fn resync_due(
+    context: &Context,
+    station: &ChargeStation,
+    live: &Live,
+    now: Timestamp,
+) -> bool {
+    live.read_at
+        .is_some_and(|at| now >= at + resync_period(context, station))
+}
+
+/// The resync period of one station: nine to eleven tenths of the setting, by its uid.
+pub(super) fn resync_period(context: &Context, station: &ChargeStation) -> SignedDuration {
+    let spread = station
+        .uid()
+        .unwrap_or_default()
+        .bytes()
+        .fold(0_u32, |sum, byte| {
+            sum.wrapping_mul(31).wrapping_add(u32::from(byte))
+        });
+    context
+        .settings
+        .resync
+        .mul_f64(0.9 + f64::from(spread % 1000) / 5000.0)
+}
+
+pub(super) fn request(station: &ChargeStation) -> Option<String> {
+    station.annotations().get(REQUESTED_AT).cloned()
+}
+
+pub(super) fn request_pending(station: &ChargeStation, live: &Live) -> bool {
+    request(station).is_some_and(|request| live.handled_request.as_ref() != Some(&request))
+}

@@ -1,0 +1,124 @@
+//! Telling: what there is to say after a plan, to summaries, listeners and Events. Events are for transitions only.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+use stationkeeper_core::plan::{KeyVerdict, Plan};
+use stationkeeper_core::state::State;
+use stationkeeper_core::station::StationFacts;
+use stationkeeper_core::status;
+use stationkeeper_core::words::ConfigRef;
+
+use crate::controller::context::{Context, Moment};
+use crate::controller::live::{Cell, Told};
+use crate::objects::ChargeStation;
+use crate::source::{About, TellEvent};
+
+/// What there is to tell after a plan.
+pub(super) fn told_of(
+    planned: &Plan,
+    layers: &Arc<[(ConfigRef, i64)]>,
+    facts: &StationFacts,
+    station: &ChargeStation,
+    connected: bool,
+) -> Told {
+    Told {
+        verdicts: planned.keys.as_slice().into(),
+        layers: Arc::clone(layers),
+        facts: Some(Arc::new(facts.clone())),
+        connected,
+        seen: station
+            .status
+            .as_ref()
+            .is_some_and(|status| status.hardware.is_some()),
+        stalled: None,
+        stale: !connected,
+        progressing: false,
+        in_grace: false,
+    }
+}
+
+/// Tells everybody who listens: summaries, the sink, Events (on transitions only).
+pub(super) async fn tell(
+    context: &Context,
+    station: &ChargeStation,
+    cell: &Cell,
+    told: Told,
+    moment: Moment,
+) {
+    let former = cell.told();
+    let before: &[KeyVerdict] = former
+        .as_ref()
+        .map(|former| former.verdicts.as_ref())
+        .unwrap_or_default();
+    if former.is_some() {
+        for change in status::transitions(before, &told.verdicts) {
+            context.metrics.transition(change.to);
+            if !is_news(change.from, change.to) {
+                continue;
+            }
+            let event = TellEvent {
+                warning: change.to.is_trouble(),
+                reason: format!("{:?}", change.to),
+                action: "Reconcile".to_owned(),
+                note: status::named(&change.key, &change.message).into_owned(),
+            };
+            context
+                .publisher
+                .event(About::Station(station), event)
+                .await;
+        }
+    }
+    if let Some(sink) = &context.sink {
+        sink.told(station, before, &told, moment);
+    }
+    let layers = told
+        .layers
+        .iter()
+        .chain(former.iter().flat_map(|former| former.layers.iter()));
+    let configs: BTreeSet<ConfigRef> = layers.map(|(config, _)| config.clone()).collect();
+    let first = former.is_none();
+    cell.tell(told);
+    if first {
+        // Who waited for this station to be looked at may be any config of its namespace.
+        touch_all(context, station);
+    }
+    touch(context, configs);
+}
+
+/// Is a transition worth an Event? What goes well at the first look at a station is not, nor is every step of a write.
+pub(super) fn is_news(from: Option<State>, to: State) -> bool {
+    let quiet = |state| {
+        matches!(
+            state,
+            State::InSync | State::Pending | State::Unknown | State::NotApplicable
+        )
+    };
+    !(from.is_none_or(quiet) && quiet(to))
+}
+
+pub(super) fn touch(context: &Context, configs: impl IntoIterator<Item = ConfigRef>) {
+    for config in configs {
+        // A closed channel means that the process is ending.
+        let _ = context
+            .touched
+            .send(ObjectRef::new(&config.name).within(&config.namespace));
+    }
+}
+
+pub(super) fn touch_all(context: &Context, station: &ChargeStation) {
+    let namespace = station.namespace().unwrap_or_default();
+    let configs = context
+        .stores
+        .configs
+        .state_filter(|config| config.namespace().as_deref() == Some(namespace.as_str()));
+    touch(
+        context,
+        configs.iter().map(|config| ConfigRef {
+            namespace: namespace.clone(),
+            name: config.name_any(),
+        }),
+    );
+}

@@ -1,0 +1,66 @@
+//! When to look at a station again without being called.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use kube::runtime::controller::Action;
+use stationkeeper_core::plan::Plan;
+
+use super::reading::resync_period;
+use crate::connector::Identity;
+use crate::controller::context::Context;
+use crate::controller::live::Live;
+use crate::objects::ChargeStation;
+
+/// When to read again a station that could not be read to the end and said nothing that would tell when.
+const READ_AGAIN: Duration = Duration::from_secs(30);
+
+/// A disconnect is written only when it has lasted: how long until then.
+pub(super) fn disconnect_grace(
+    context: &Context,
+    live: &Live,
+    connected: bool,
+    now: Timestamp,
+) -> Option<SignedDuration> {
+    if connected {
+        return None;
+    }
+    let left = live.disconnected_at? + context.settings.disconnect_grace;
+    (left > now).then(|| left.duration_since(now))
+}
+
+/// When to look again without being called.
+pub(super) fn next(
+    context: &Context,
+    station: &ChargeStation,
+    live: &Live,
+    planned: &Plan,
+    again: Option<Duration>,
+    grace: Option<SignedDuration>,
+    now: Timestamp,
+) -> Action {
+    let until =
+        |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
+    let unread = !planned.read.is_empty()
+        && context
+            .connector
+            .presence(&Identity::new(&station.spec.identity))
+            .is_some_and(|presence| presence.registered);
+    let waits = [
+        again,
+        unread.then(|| READ_AGAIN.mul_f64(rand::random_range(0.8..1.2))),
+        grace.map(|grace| {
+            Duration::try_from(grace).unwrap_or(Duration::ZERO) + Duration::from_millis(50)
+        }),
+        planned.check_again.map(until),
+        // One that is overdue could not be read now; what can change that wakes us, or is waited for above.
+        live.read_at
+            .map(|at| at + resync_period(context, station))
+            .filter(|due| *due > now)
+            .map(until),
+    ];
+    match waits.into_iter().flatten().min() {
+        Some(wait) => Action::requeue(wait.max(Duration::from_millis(20))),
+        None => Action::await_change(),
+    }
+}
