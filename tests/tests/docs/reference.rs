@@ -147,7 +147,7 @@ fn facts(page: &mut String, definition: &Value, version: &Value) {
         row(
             page,
             &[
-                "fields for `--field-selector` of kubectl",
+                "fields for `kubectl get --field-selector`",
                 &selectable.join(", "),
             ],
         );
@@ -269,7 +269,7 @@ fn count(value: &Value, (fields, rules): &mut (usize, usize)) {
                 {
                     *fields += properties.len();
                 }
-                if map.contains_key("rule") && map.contains_key("message") {
+                if map.get("rule").is_some_and(Value::is_string) {
                     *rules += 1;
                 }
                 map.values().for_each(|value| below(value, fields, rules));
