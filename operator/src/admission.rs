@@ -54,44 +54,80 @@ impl ObjectDirectory {
     }
 
     fn credentials(&self, station: &ChargeStation, authentication: &Authentication) -> Admission {
-        let namespace = station.namespace().unwrap_or_default();
-        let mut credentials = Vec::new();
-        let refs = [
-            (&authentication.secret_ref, false),
-            (&authentication.bootstrap_secret_ref, true),
-        ];
-        for (secret, bootstrap) in refs
-            .iter()
-            .filter_map(|(secret, bootstrap)| Some((secret.as_ref()?, *bootstrap)))
-        {
-            match self.secrets.peek(&namespace, &secret.name) {
-                None => {
-                    // A closed channel means that the process is ending; the station comes back to the next one.
-                    let _ = self.wanted.send((namespace.clone(), secret.name.clone()));
-                    return Admission::NotReady;
-                }
-                Some(data) => {
-                    if let Some(password) = data.as_ref().and_then(|data| data.get(&secret.key)) {
-                        credentials.extend(
-                            encodings(password.expose_secret(), authentication.encoding)
-                                .into_iter()
-                                .map(|password| Credential {
-                                    password: SecretSlice::from(password),
-                                    bootstrap,
-                                }),
-                        );
-                    }
-                }
+        let known = credentials(&self.secrets, station, authentication);
+        if known.as_ref().is_none_or(Vec::is_empty) {
+            for secret in secrets_of(station) {
+                // A closed channel means that the process is ending; the station comes back to the next one.
+                let _ = self.wanted.send(secret);
             }
         }
-        if credentials.is_empty() {
-            return Admission::Refused(format!(
-                "the Secret that ChargeStation {namespace}/{} names is missing, empty or without its key",
-                station.name_any()
-            ));
+        match known {
+            None => Admission::NotReady,
+            Some(credentials) if credentials.is_empty() => {
+                Admission::Refused(missing_credentials(station, authentication))
+            }
+            Some(credentials) => Admission::Password(credentials),
         }
-        Admission::Password(credentials)
     }
+}
+
+/// The passwords that open for a station, by the Secrets that are held. `None`: one of them was never read.
+fn credentials(
+    secrets: &SecretCache,
+    station: &ChargeStation,
+    authentication: &Authentication,
+) -> Option<Vec<Credential>> {
+    let namespace = station.namespace().unwrap_or_default();
+    let mut credentials = Vec::new();
+    let refs = [
+        (&authentication.secret_ref, false),
+        (&authentication.bootstrap_secret_ref, true),
+    ];
+    for (secret, bootstrap) in refs {
+        let Some(secret) = secret else { continue };
+        let data = secrets.peek(&namespace, &secret.name)?;
+        let password = data.as_ref().and_then(|data| data.get(&secret.key));
+        let encoded = password
+            .map(|password| encodings(password.expose_secret(), authentication.encoding))
+            .unwrap_or_default();
+        credentials.extend(encoded.into_iter().map(|password| Credential {
+            password: SecretSlice::from(password),
+            bootstrap,
+        }));
+    }
+    Some(credentials)
+}
+
+/// Why no password opens for a station, if none does; reads its Secrets if they are not held, or were absent a while
+/// ago. (Network: the source of Secrets.)
+pub async fn without_credentials(secrets: &SecretCache, station: &ChargeStation) -> Option<String> {
+    let authentication = station.spec.authentication.as_ref();
+    let authentication = authentication.filter(|authentication| !authentication.none)?;
+    for (namespace, name) in secrets_of(station) {
+        // What is wrong with it is told by what is held afterwards.
+        let _ = secrets.get(&namespace, &name).await;
+    }
+    let none = credentials(secrets, station, authentication)?.is_empty();
+    none.then(|| missing_credentials(station, authentication))
+}
+
+fn missing_credentials(station: &ChargeStation, authentication: &Authentication) -> String {
+    let namespace = station.namespace().unwrap_or_default();
+    let refs = [
+        &authentication.secret_ref,
+        &authentication.bootstrap_secret_ref,
+    ];
+    let named: Vec<String> = refs
+        .into_iter()
+        .flatten()
+        .map(|secret| format!("{namespace}/{} (key {:?})", secret.name, secret.key))
+        .collect();
+    format!(
+        "no password opens for ChargeStation {}: Secret {} is missing, empty, without its key, or not in the form that \
+         encoding says; create or fill it",
+        station.name_any(),
+        named.join(" and ")
+    )
 }
 
 impl Directory for ObjectDirectory {

@@ -244,6 +244,24 @@ fn stall(verdict: &KeyVerdict) -> Option<&'static str> {
     }
 }
 
+/// The same conditions for a station that cannot go on by itself for a reason that no key has: Ready is False, Stalled
+/// is True, and nothing is Reconciling. A reason that the keys gave already stays.
+pub fn stalled(conditions: Vec<Condition>, reason: &str, message: &str) -> Vec<Condition> {
+    if conditions.iter().any(|told| told.kind == "Stalled") {
+        return conditions;
+    }
+    let mut told: Vec<Condition> = conditions
+        .into_iter()
+        .filter(|told| told.kind != "Reconciling")
+        .map(|told| match told.kind.as_str() {
+            "Ready" => condition("Ready", false, reason, message),
+            _ => told,
+        })
+        .collect();
+    told.push(condition("Stalled", true, reason, message));
+    told
+}
+
 /// What is said of a key, with its name: for where it is read alone.
 pub fn named<'a>(key: &Key, message: &'a str) -> Cow<'a, str> {
     if message.contains(key.as_str()) {

@@ -317,7 +317,7 @@ fn admit(shared: &Shared, request: &Request) -> Result<Option<Credential>, Refus
     }
     let credential = match admission {
         Admission::NotReady => {
-            let why = "not ready yet: the stations' objects have not been read";
+            let why = "not ready: the stations' objects or Secrets have not been read yet, or another process leads";
             return Err(Refusal::later(
                 "503 Service Unavailable",
                 "not_ready",

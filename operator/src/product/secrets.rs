@@ -32,9 +32,11 @@ pub(super) async fn read_secrets(
         tokio::select! {
             want = wants.recv() => {
                 let Some((namespace, name)) = want else { return };
-                if context.secrets.peek(&namespace, &name).is_none() {
-                    // What is wrong with it is told where it is needed.
-                    let _ = context.secrets.get(&namespace, &name).await;
+                let before = context.secrets.peek(&namespace, &name).flatten();
+                // What is wrong with it is told where it is needed; one that was absent is not asked for at each try.
+                let now = context.secrets.get(&namespace, &name).await;
+                if before.is_some() != now.is_ok() {
+                    context.look_again();
                 }
             }
             _ = round.tick() => read_all_secrets(&context).await,

@@ -1,20 +1,94 @@
 //! What is known of a station without asking it: its object, what it said, what the connector sees; and what may be done
 //! with it now (suspension, brake, a person's word).
 
+use jiff::Timestamp;
 use kube::ResourceExt;
+use stationkeeper_core::event::{self, Meaning};
 use stationkeeper_core::observed::Observed;
-use stationkeeper_core::station::{Activity, Link, Policy, StationFacts, Suspended};
+use stationkeeper_core::station::{Activity, Brake, Link, Policy, StationFacts, Suspended};
 use stationkeeper_core::words::Device;
 
-use super::RESUME;
-use super::reading::resync_period;
+use super::reading::{request_pending, resync_due, resync_period};
+use super::{RESUME, Site};
 use crate::connector::{Identity, Presence};
 use crate::controller::context::Context;
 use crate::controller::gather::PAUSED;
 use crate::controller::live::Live;
 use crate::objects::ChargeStation;
 
-pub(super) fn facts(
+/// What is known of a station without asking it.
+pub(super) struct Known {
+    pub(super) facts: StationFacts,
+    pub(super) policy: Policy,
+    /// What the connector sees.
+    pub(super) presence: Option<Presence>,
+    /// The connection at the beginning of the pass.
+    pub(super) session: Option<u64>,
+    /// All managed keys are to be read again, whatever is known of them.
+    pub(super) reread: bool,
+    /// May the station be asked anything?
+    pub(super) may_ask: bool,
+}
+
+/// Takes in what happened since the last pass, and forgets the readings that it made worthless.
+pub(super) fn know(site: &Site<'_>, live: &mut Live, now: Timestamp) -> Known {
+    let Site {
+        context,
+        station,
+        identity,
+        cell,
+    } = site;
+    let meaning = take_events(site, live, now);
+    let presence = context.connector.presence(identity);
+    let facts = facts(context, station, live, presence.as_ref());
+    let policy = policy(context, station, live);
+    let session = presence.as_ref().and_then(|presence| presence.session);
+    let asked = cell.take_reread();
+    let reread = asked | request_pending(station, live) | meaning.boot_proven | meaning.new_device;
+    // What may not be read again is kept: a brake or a suspension makes nothing unknown.
+    let may_ask = facts.link == Link::Ready
+        && policy.suspended.is_none()
+        && policy.brake != Brake::NoCalls
+        && context.leadership.holds();
+    if may_ask
+        && (reread || live.observed_session != session || resync_due(context, station, live, now))
+    {
+        live.observed = Observed::default();
+    }
+    if asked && !may_ask {
+        cell.ask_reread();
+    }
+    Known {
+        facts,
+        policy,
+        presence,
+        session,
+        reread,
+        may_ask,
+    }
+}
+
+impl Known {
+    /// The same facts after a read: the station may have told more of itself, or gone.
+    pub(super) fn look_at_facts(&mut self, site: &Site<'_>, live: &Live) {
+        let presence = site.context.connector.presence(site.identity);
+        self.facts = facts(site.context, site.station, live, presence.as_ref());
+    }
+
+    /// All of it anew, after frames were sent.
+    pub(super) fn look_again(&mut self, site: &Site<'_>, live: &Live) {
+        self.presence = site.context.connector.presence(site.identity);
+        self.facts = facts(site.context, site.station, live, self.presence.as_ref());
+        self.policy = policy(site.context, site.station, live);
+    }
+
+    /// The connection that the connector saw last.
+    pub(super) fn presence_session(&self) -> Option<u64> {
+        self.presence.as_ref().and_then(|presence| presence.session)
+    }
+}
+
+fn facts(
     context: &Context,
     station: &ChargeStation,
     live: &Live,
@@ -71,7 +145,7 @@ pub(in crate::controller) fn recorded_facts(
     )
 }
 
-pub(super) fn profiles(observed: &Observed) -> Option<Vec<String>> {
+fn profiles(observed: &Observed) -> Option<Vec<String>> {
     let (_, reading) = observed.readings.iter().find(|(key, _)| {
         key.as_str()
             .eq_ignore_ascii_case("SupportedFeatureProfiles")
@@ -86,7 +160,7 @@ pub(super) fn profiles(observed: &Observed) -> Option<Vec<String>> {
     )
 }
 
-pub(super) fn policy(context: &Context, station: &ChargeStation, live: &Live) -> Policy {
+fn policy(context: &Context, station: &ChargeStation, live: &Live) -> Policy {
     let suspended = if station.spec.suspend {
         Some(Suspended::Suspend)
     } else if station.annotations().contains_key(PAUSED) {
@@ -101,4 +175,36 @@ pub(super) fn policy(context: &Context, station: &ChargeStation, live: &Live) ->
         resync_due: live.read_at.map(|at| at + resync_period(context, station)),
         ..Policy::default()
     }
+}
+
+/// Folds what happened into memory, in order.
+pub(super) fn take_events(site: &Site<'_>, live: &mut Live, now: Timestamp) -> Meaning {
+    let mut meaning = Meaning::default();
+    for happened in site.context.connector.take_events(site.identity) {
+        let waited = live.memory.keys.values().any(|key| key.owed.is_some());
+        let (memory, meant) = event::observe(
+            std::mem::take(&mut live.memory),
+            &mut live.connection,
+            &happened.event,
+        );
+        live.memory = memory;
+        match happened.event {
+            event::Event::Connected { .. } => live.disconnected_at = None,
+            event::Event::Disconnected { .. } => live.disconnected_at = Some(now),
+            event::Event::Boot { .. } => {}
+        }
+        if meant.boot_proven {
+            site.context.metrics.booted(waited);
+            live.last_boot = Timestamp::from_second(now.as_second()).ok();
+        }
+        if meant.new_device {
+            live.observed = Observed::default();
+            live.observed_session = None;
+        }
+        meaning.boot_proven |= meant.boot_proven;
+        meaning.new_device |= meant.new_device;
+        meaning.firmware_changed |= meant.firmware_changed;
+        meaning.findings.extend(meant.findings);
+    }
+    meaning
 }

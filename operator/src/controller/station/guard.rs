@@ -6,7 +6,7 @@ use stationkeeper_core::catalogue::StationCatalogue;
 use stationkeeper_core::plan::{Change, Plan, Why};
 use stationkeeper_core::station::{Activity, Brake};
 
-use crate::connector::Identity;
+use super::Site;
 use crate::controller::context::Context;
 use crate::controller::gather::PAUSED;
 use crate::execute::{Act, Stop};
@@ -43,13 +43,15 @@ pub(super) fn still_allowed(
 /// Checked right before each frame of a pass: is it still the connection, the idle station and the configs that the plan
 /// was made for?
 pub(super) fn as_planned(
-    context: &Context,
-    identity: &Identity,
+    site: &Site<'_>,
     session: Option<u64>,
     act: Act,
     planned: &Plan,
     catalogue: &StationCatalogue,
 ) -> Result<(), Stop> {
+    let Site {
+        context, identity, ..
+    } = site;
     let stop = |why: &str| Err(Stop(why.to_owned()));
     let Some(presence) = context
         .connector

@@ -7,63 +7,98 @@ use stationkeeper_core::observed::Reading;
 use stationkeeper_core::outcome;
 use stationkeeper_core::plan::Plan;
 use stationkeeper_core::state::Reason;
-use stationkeeper_core::station::{Activity, Link, StationFacts};
+use stationkeeper_core::station::{Activity, Link};
 use stationkeeper_core::validate::Desired;
 use stationkeeper_core::words::Key;
 use stationkeeper_ocpp::request::{Trigger, trigger_message};
 
-use super::REQUESTED_AT;
+use super::deciding::{Decided, Declared};
+use super::facts::Known;
 use super::guard::still_allowed;
+use super::{REQUESTED_AT, Site};
 use crate::clock;
-use crate::connector::Identity;
 use crate::controller::context::Context;
 use crate::controller::live::Live;
 use crate::execute::Request;
 use crate::objects::ChargeStation;
 use crate::observe::{Ask, MAX_KEYS, Pieces, observe};
 
+/// How often a plan may ask for further reads before it is taken as it is: companions of lists are asked once known.
+const READS_PER_PASS: u32 = 3;
+
 /// Asks a station for its connectors' states, once per connection, if a key waits for it to be idle and nobody knows
 /// whether it is: after a restart of ours unknown is busy until the station tells. It may know no TriggerMessage; then
 /// its next StatusNotification tells. (Network: the station.)
 pub(super) async fn ask_for_activity(
-    context: &Context,
-    station: &ChargeStation,
+    site: &Site<'_>,
     live: &mut Live,
     planned: &Plan,
-    facts: &StationFacts,
-    session: Option<u64>,
+    known: &Known,
 ) {
+    let Site {
+        context,
+        station,
+        identity,
+        ..
+    } = *site;
     let waits = planned
         .keys
         .iter()
         .any(|verdict| verdict.reason == Reason::Busy);
+    let session = known.session;
     if !waits
-        || facts.activity != Activity::Unknown
-        || facts.link != Link::Ready
+        || known.facts.activity != Activity::Unknown
+        || known.facts.link != Link::Ready
         || live.activity_asked == session
     {
         return;
     }
     live.activity_asked = session;
-    let identity = Identity::new(&station.spec.identity);
     let payload = trigger_message(Trigger::StatusNotification, None);
     let request = Request::read("TriggerMessage", payload);
     let guard = |act| still_allowed(context, station, act);
-    if let Err(stop) = context.wire.call(&identity, request, &guard).await {
+    if let Err(stop) = context.wire.call(identity, request, &guard).await {
         tracing::debug!(station = %station.name_any(), why = %stop, "the station was not asked for its connectors");
+    }
+}
+
+/// Reads what the plan needs, and decides again, until it needs nothing more. (Network: the station.)
+pub(super) async fn read_what_is_needed(
+    site: &Site<'_>,
+    declared: &Declared,
+    known: &mut Known,
+    decided: &mut Decided,
+    live: &mut Live,
+) {
+    for _ in 0..READS_PER_PASS {
+        let askable = known.facts.link == Link::Ready && site.context.leadership.holds();
+        if decided.planned.read.is_empty() || !askable {
+            break;
+        }
+        let Decided { desired, planned } = decided;
+        let finished = read(site, desired, planned, live, known.session).await;
+        known.look_at_facts(site, live);
+        *decided = declared.decide_again(known, live, clock::now());
+        if !finished {
+            break;
+        }
     }
 }
 
 /// Reads what the plan asks for. `false`: the station fell over or went away.
 pub(super) async fn read(
-    context: &Context,
-    station: &ChargeStation,
+    site: &Site<'_>,
     desired: &Desired,
     planned: &Plan,
     live: &mut Live,
     session: Option<u64>,
 ) -> bool {
-    let identity = Identity::new(&station.spec.identity);
+    let Site {
+        context,
+        station,
+        identity,
+        ..
+    } = *site;
     let catalogue = &desired.catalogue;
     let asks: Vec<Ask> = planned
         .read
@@ -100,7 +135,7 @@ pub(super) async fn read(
             .and_then(|definition| definition.default.as_ref()?.value.parse().ok()),
     };
     let whole = live.observed.readings.is_empty();
-    let seen = observe(&context.wire, &identity, &asks, pieces, &|act| {
+    let seen = observe(&context.wire, identity, &asks, pieces, &|act| {
         still_allowed(context, station, act)
     })
     .await;
@@ -125,7 +160,7 @@ pub(super) async fn read(
         .iter()
         .find(|(key, _)| key.matches(&Key::from("NumberOfConnectors")));
     if let Some(count) = connectors.and_then(|(_, reading)| reading.value()?.trim().parse().ok()) {
-        context.connector.announce_connectors(&identity, count);
+        context.connector.announce_connectors(identity, count);
     }
     live.observed.readings.extend(seen.observed.readings);
     live.observed.at_event = live.memory.event;

@@ -1,17 +1,16 @@
 //! Stations that are not served at all: two objects with one identity, no authentication, an invalid object, memory of a
 //! newer version. They are told so, and their connection is closed.
 
-use std::sync::Arc;
-
 use kube::runtime::controller::Action;
+use stationkeeper_core::memory::FORMAT_VERSION;
 use stationkeeper_core::recall;
 
+use super::Site;
 use super::telling::touch_all;
 use crate::clock;
-use crate::connector::Identity;
 use crate::controller::context::Context;
-use crate::controller::live::{Cell, Live, Told};
-use crate::controller::publish::publish;
+use crate::controller::live::{Live, Told};
+use crate::controller::publish::{conditions, publish};
 use crate::objects::ChargeStation;
 use crate::source::PublishError;
 use crate::stores::Claim;
@@ -54,39 +53,45 @@ pub(super) fn refusal(
         .status
         .as_ref()
         .and_then(|status| status.memory.as_ref())
-        && memory.format_version > stationkeeper_core::memory::FORMAT_VERSION
+        && memory.format_version > FORMAT_VERSION
     {
         return Some((
             "NewerMemory",
             format!(
                 "status.memory has format {}, and this version knows {}; run the newer version, or remove status.memory",
-                memory.format_version,
-                stationkeeper_core::memory::FORMAT_VERSION
+                memory.format_version, FORMAT_VERSION
             ),
         ));
     }
     None
 }
 
+/// Tells that a station is not served, and closes its connection. (Network: the publisher.)
 pub(super) async fn refuse(
-    context: &Context,
-    station: &Arc<ChargeStation>,
-    identity: &Identity,
-    cell: &Cell,
+    site: &Site<'_>,
     live: &mut Live,
     reason: &'static str,
     message: String,
 ) -> Result<Action, PublishError> {
+    let Site {
+        context,
+        station,
+        identity,
+        cell,
+    } = site;
     context.connector.disconnect(identity);
     let mut status = station.status.clone().unwrap_or_default();
     let told = recall::refused(reason, &message);
     let generation = station.metadata.generation.unwrap_or_default();
-    status.conditions =
-        crate::controller::publish::conditions(&status.conditions, &told, generation, clock::now());
+    status.conditions = conditions(&status.conditions, &told, generation, clock::now());
     status.observed_generation = generation;
     let current = publish(context, station, live, status).await?;
+    if live.memory.format_version > FORMAT_VERSION {
+        // It is not ours to keep: once it is gone from status, it is to be gone from here.
+        *live = Live::default();
+    }
     cell.tell(Told {
-        stalled: Some(message.clone()),
+        stalled: Some(message),
         seen: current.status.is_some(),
         ..Told::default()
     });

@@ -3,18 +3,114 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use stationkeeper_core::plan::{KeyVerdict, Plan};
+use stationkeeper_core::recall;
 use stationkeeper_core::state::State;
-use stationkeeper_core::station::StationFacts;
-use stationkeeper_core::status;
+use stationkeeper_core::station::{Link, StationFacts};
+use stationkeeper_core::status::{self, Deviation, MAX_DEVIATIONS, Transition, station_status};
 use stationkeeper_core::words::ConfigRef;
 
+use super::Site;
+use super::deciding::{Decided, Declared};
+use super::facts::Known;
+use super::reading::request;
+use super::waiting::disconnect_grace;
+use super::writing::Written;
+use crate::admission::without_credentials;
+use crate::clock;
 use crate::controller::context::{Context, Moment};
-use crate::controller::live::{Cell, Told};
+use crate::controller::live::{Live, Told};
+use crate::controller::publish::{Report, compose, publish};
 use crate::objects::ChargeStation;
-use crate::source::{About, TellEvent};
+use crate::source::{About, PublishError, TellEvent};
+
+/// What a pass ended with, as far as the next one depends on it.
+pub(super) struct Concluded {
+    /// When it ended.
+    pub(super) at: Timestamp,
+    /// How long until a disconnect is written.
+    pub(super) grace: Option<SignedDuration>,
+    /// No password opens for the station: its Secret is missing.
+    pub(super) without_credentials: bool,
+}
+
+/// Publishes what a pass came to, and tells everybody who listens. (Network: the publisher.)
+pub(super) async fn conclude(
+    site: &Site<'_>,
+    declared: &Declared,
+    known: &Known,
+    decided: &mut Decided,
+    written: &Written,
+    live: &mut Live,
+) -> Result<Concluded, PublishError> {
+    let Site {
+        context,
+        station,
+        identity,
+        ..
+    } = site;
+    let Decided { desired, planned } = decided;
+    let at = clock::now();
+    live.memory = planned.memory.clone();
+    if !known.may_ask && live.observed.readings.is_empty() {
+        // This process has never read it, and may not now: what was last told still holds.
+        let keys = std::mem::take(&mut planned.keys);
+        planned.keys = recall::remembered(desired, &live.memory, deviations(station), keys);
+    }
+    if known.reread && known.may_ask && planned.read.is_empty() {
+        live.handled_request = request(station);
+    }
+    let presence = context.connector.presence(identity);
+    let connected = presence
+        .as_ref()
+        .is_some_and(|presence| presence.session.is_some());
+    let grace = disconnect_grace(context, live, connected, at);
+    let mut shown = known.facts.clone();
+    if grace.is_some() {
+        shown.link = Link::Ready;
+    }
+    let mut status = station_status(planned, &shown, written.again.is_some());
+    let missing = without_credentials(&context.secrets, station).await;
+    if let Some(message) = &missing {
+        status.conditions = status::stalled(status.conditions, "SecretMissing", message);
+    }
+    let report = Report {
+        status,
+        resolved_hash: Some(desired.hash.clone()),
+        pending_reset: planned.pending_reset.as_ref(),
+        presence: presence.as_ref(),
+    };
+    let status = compose(&written.station, live, &live.memory, &report, at);
+    let current = publish(context, &written.station, live, status).await?;
+    let told = Told {
+        progressing: written.again.is_some(),
+        in_grace: grace.is_some(),
+        ..told_of(
+            planned,
+            &declared.configs,
+            &known.facts,
+            &current,
+            connected,
+        )
+    };
+    tell(site, &current, told, Moment::AfterPass).await;
+    Ok(Concluded {
+        at,
+        grace,
+        without_credentials: missing.is_some(),
+    })
+}
+
+/// What status named when the pass began.
+fn deviations(station: &ChargeStation) -> &[Deviation] {
+    let status = station.status.as_ref();
+    status
+        .map(|status| status.deviations.as_slice())
+        .unwrap_or_default()
+}
 
 /// What there is to tell after a plan.
 pub(super) fn told_of(
@@ -41,35 +137,35 @@ pub(super) fn told_of(
 }
 
 /// Tells everybody who listens: summaries, the sink, Events (on transitions only).
-pub(super) async fn tell(
-    context: &Context,
-    station: &ChargeStation,
-    cell: &Cell,
-    told: Told,
-    moment: Moment,
-) {
+pub(super) async fn tell(site: &Site<'_>, station: &ChargeStation, told: Told, moment: Moment) {
+    let Site { context, cell, .. } = site;
     let former = cell.told();
     let before: &[KeyVerdict] = former
         .as_ref()
         .map(|former| former.verdicts.as_ref())
         .unwrap_or_default();
-    if former.is_some() {
-        for change in status::transitions(before, &told.verdicts) {
-            context.metrics.transition(change.to);
-            if !is_news(change.from, change.to) {
-                continue;
+    for change in status::transitions(before, &told.verdicts) {
+        let from = match &former {
+            Some(_) => {
+                context.metrics.transition(change.to);
+                change.from
             }
-            let event = TellEvent {
-                warning: change.to.is_trouble(),
-                reason: format!("{:?}", change.to),
-                action: "Reconcile".to_owned(),
-                note: status::named(&change.key, &change.message).into_owned(),
-            };
-            context
-                .publisher
-                .event(About::Station(station), event)
-                .await;
+            // The first look of this process: what status named already was told by whoever named it.
+            None => named_before(site.station, &change),
+        };
+        if !is_news(from, change.to) || (former.is_none() && from == Some(change.to)) {
+            continue;
         }
+        let event = TellEvent {
+            warning: change.to.is_trouble(),
+            reason: format!("{:?}", change.to),
+            action: "Reconcile".to_owned(),
+            note: status::named(&change.key, &change.message).into_owned(),
+        };
+        context
+            .publisher
+            .event(About::Station(station), event)
+            .await;
     }
     if let Some(sink) = &context.sink {
         sink.told(station, before, &told, moment);
@@ -88,8 +184,19 @@ pub(super) async fn tell(
     touch(context, configs);
 }
 
+/// The state that status named a key in when the pass began. Of more keys than status names, any may have been told.
+fn named_before(station: &ChargeStation, change: &Transition) -> Option<State> {
+    let named = deviations(station);
+    let former = named.iter().find(|deviation| deviation.key == change.key);
+    match former {
+        Some(former) => Some(former.state),
+        None if named.len() >= MAX_DEVIATIONS => Some(change.to),
+        None => None,
+    }
+}
+
 /// Is a transition worth an Event? What goes well at the first look at a station is not, nor is every step of a write.
-pub(super) fn is_news(from: Option<State>, to: State) -> bool {
+fn is_news(from: Option<State>, to: State) -> bool {
     let quiet = |state| {
         matches!(
             state,
@@ -99,7 +206,7 @@ pub(super) fn is_news(from: Option<State>, to: State) -> bool {
     !(from.is_none_or(quiet) && quiet(to))
 }
 
-pub(super) fn touch(context: &Context, configs: impl IntoIterator<Item = ConfigRef>) {
+fn touch(context: &Context, configs: impl IntoIterator<Item = ConfigRef>) {
     for config in configs {
         // A closed channel means that the process is ending.
         let _ = context

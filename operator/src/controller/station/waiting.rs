@@ -5,15 +5,21 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use kube::runtime::controller::Action;
 use stationkeeper_core::plan::Plan;
+use stationkeeper_core::state::State;
 
+use super::Site;
 use super::reading::resync_period;
-use crate::connector::Identity;
+use super::telling::Concluded;
+use super::writing::Written;
+use crate::connector::Presence;
 use crate::controller::context::Context;
 use crate::controller::live::Live;
-use crate::objects::ChargeStation;
 
 /// When to read again a station that could not be read to the end and said nothing that would tell when.
 const READ_AGAIN: Duration = Duration::from_secs(30);
+
+/// When to look again for a Secret that was missing: somebody is probably about to make it, and nothing tells of it.
+const SECRET_AGAIN: Duration = Duration::from_secs(30);
 
 /// A disconnect is written only when it has lasted: how long until then.
 pub(super) fn disconnect_grace(
@@ -31,25 +37,35 @@ pub(super) fn disconnect_grace(
 
 /// When to look again without being called.
 pub(super) fn next(
-    context: &Context,
-    station: &ChargeStation,
+    site: &Site<'_>,
     live: &Live,
     planned: &Plan,
-    again: Option<Duration>,
-    grace: Option<SignedDuration>,
-    now: Timestamp,
+    written: &Written,
+    concluded: &Concluded,
 ) -> Action {
+    let Site {
+        context,
+        station,
+        identity,
+        ..
+    } = site;
+    let now = concluded.at;
     let until =
         |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
-    let unread = !planned.read.is_empty()
-        && context
-            .connector
-            .presence(&Identity::new(&station.spec.identity))
-            .is_some_and(|presence| presence.registered);
+    let jittered = |wait: Duration| wait.mul_f64(rand::random_range(0.8..1.2));
+    let registered = |presence: Presence| presence.registered;
+    let unread =
+        !planned.read.is_empty() && context.connector.presence(identity).is_some_and(registered);
+    let secret_missing = concluded.without_credentials
+        || planned
+            .keys
+            .iter()
+            .any(|verdict| verdict.state == State::SecretMissing);
     let waits = [
-        again,
-        unread.then(|| READ_AGAIN.mul_f64(rand::random_range(0.8..1.2))),
-        grace.map(|grace| {
+        written.again,
+        unread.then(|| jittered(READ_AGAIN)),
+        secret_missing.then(|| jittered(SECRET_AGAIN)),
+        concluded.grace.map(|grace| {
             Duration::try_from(grace).unwrap_or(Duration::ZERO) + Duration::from_millis(50)
         }),
         planned.check_again.map(until),

@@ -1,0 +1,106 @@
+//! Deciding: what the configs and the catalogue want of a station, and the plan that follows from it. Only the Secrets
+//! that were never read need the network; everything else is `core`.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use stationkeeper_core::catalogue::StationCatalogue;
+use stationkeeper_core::plan::{self, Plan};
+use stationkeeper_core::resolve::{Resolved, resolve};
+use stationkeeper_core::validate::{Desired, validate};
+use stationkeeper_core::words::ConfigRef;
+
+use super::Site;
+use super::facts::Known;
+use crate::controller::gather::gather;
+use crate::controller::live::Live;
+use crate::controller::removal;
+
+/// What is declared for a station; it stays the same for a whole pass.
+pub(super) struct Declared {
+    /// The configs that apply, with their generations.
+    pub(super) configs: Arc<[(ConfigRef, i64)]>,
+    /// What is known of the station's keys.
+    pub(super) catalogue: StationCatalogue,
+    /// The state of the namespace's catalogues that it was taken from.
+    pub(super) catalogue_version: u64,
+    resolved: Resolved,
+}
+
+/// What is desired, and what is to be done for it.
+pub(super) struct Decided {
+    pub(super) desired: Desired,
+    pub(super) planned: Plan,
+}
+
+/// Gathers the layers and resolves them. (Network: Secrets that were never read.)
+pub(super) async fn declare(site: &Site<'_>, known: &Known) -> Declared {
+    let Site {
+        context, station, ..
+    } = site;
+    let facts = &known.facts;
+    let layers = gather(&context.configs, &context.secrets, station, facts).await;
+    let catalogue_version = context.catalogues.version(&facts.namespace);
+    let catalogue =
+        context
+            .catalogues
+            .for_station(&facts.namespace, &facts.device, facts.firmware.as_deref());
+    Declared {
+        configs: layers
+            .iter()
+            .map(|layer| (layer.config.clone(), layer.generation))
+            .collect(),
+        resolved: resolve(&layers, &catalogue),
+        catalogue,
+        catalogue_version,
+    }
+}
+
+/// Validates and plans for the first time in a pass; keys that left every layer are marked in between.
+pub(super) fn decide(
+    site: &Site<'_>,
+    declared: &Declared,
+    known: &Known,
+    live: &mut Live,
+    now: Timestamp,
+) -> Decided {
+    let desired = declared.desired(known, live);
+    live.memory = removal::mark(
+        std::mem::take(&mut live.memory),
+        &desired,
+        &site.context.configs,
+        &known.facts,
+        now,
+    );
+    Decided {
+        planned: plan_for(&desired, known, live, now),
+        desired,
+    }
+}
+
+impl Declared {
+    /// What the station should have, by what is known of it now.
+    fn desired(&self, known: &Known, live: &Live) -> Desired {
+        validate(
+            &self.resolved,
+            &self.catalogue,
+            &known.facts,
+            &live.observed,
+        )
+    }
+
+    /// Decides again: something was read or written meanwhile.
+    pub(super) fn decide_again(&self, known: &Known, live: &Live, now: Timestamp) -> Decided {
+        let desired = self.desired(known, live);
+        Decided {
+            planned: plan_for(&desired, known, live, now),
+            desired,
+        }
+    }
+}
+
+/// The plan for what is desired, by what is known now.
+pub(super) fn plan_for(desired: &Desired, known: &Known, live: &Live, now: Timestamp) -> Plan {
+    let Known { facts, policy, .. } = known;
+    plan::plan(desired, &live.observed, &live.memory, facts, policy, now)
+}
