@@ -643,3 +643,128 @@ async fn of_several_namespaces_each_is_served_and_no_other() -> Result<()> {
     ensure!(live[0].with_stats(|stats| stats.disconnects) == 0);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_station_whose_secret_is_missing_says_so_and_is_served_once_it_is_made() -> Result<()> {
+    let cluster = Cluster::on(ApiServer::shared().await?, "secretless").await?;
+    let operator = cluster.operator().await?;
+    cluster
+        .apply(
+            "{apiVersion: stationkeeper.dev/v1alpha1, kind: ChargeStation, metadata: {name: cp-late}, \
+             spec: {identity: CP-LATE, authentication: {secretRef: {name: late}, encoding: Text}}}",
+        )
+        .await?;
+    let mut settings = StationSettings::new(format!("ws://{}/ocpp", operator.gateway()), "CP-LATE");
+    settings.pace = Pace::QUICK;
+    settings.password = Some(stationkeeper_simulator::Password::new("a-late-password-1"));
+    let live = Station::start(settings);
+    cluster.wait("Stalled", "chst/cp-late").await?;
+    let status = cluster
+        .kubectl(&["get", "chst/cp-late", "-o", "jsonpath={.status.conditions}"])
+        .await?;
+    ensure!(
+        status.contains("SecretMissing") && status.contains("/late (key \\\"password\\\")"),
+        "{status}"
+    );
+    ensure!(
+        live.wait_until(LIMIT, |stats| stats.refused > 0).await,
+        "{:?}",
+        live.stats()
+    );
+
+    cluster
+        .apply("{apiVersion: v1, kind: Secret, metadata: {name: late}, stringData: {password: a-late-password-1}}")
+        .await?;
+    ensure!(
+        live.wait_until(LIMIT, |stats| stats.connected).await,
+        "{:?}",
+        live.stats()
+    );
+    cluster.wait("Ready", "chst/cp-late").await?;
+    let status = cluster
+        .kubectl(&["get", "chst/cp-late", "-o", "jsonpath={.status.conditions}"])
+        .await?;
+    ensure!(!status.contains("Stalled"), "{status}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_of_a_newer_version_stops_all_calls_until_it_is_removed() -> Result<()> {
+    let cluster = Cluster::on(ApiServer::shared().await?, "newer").await?;
+    let operator = cluster.operator().await?;
+    let baseline = config("baseline", &[("HeartbeatInterval", "3600")]);
+    cluster
+        .apply(&(station("cp", "CP-NEWER") + &baseline))
+        .await?;
+    let _live = simulated(&operator, "CP-NEWER");
+    cluster.wait("InSync", "csc/baseline").await?;
+    let patch = |patch: &'static str| {
+        let words = ["patch", "chst/cp", "--subresource=status", "--type=json"];
+        let all = [&words[..], &["--patch", patch]].concat();
+        let cluster = &cluster;
+        async move { cluster.kubectl(&all).await }
+    };
+    patch(r#"[{"op": "add", "path": "/status/memory/formatVersion", "value": 99}]"#).await?;
+    cluster.wait("Stalled", "chst/cp").await?;
+    let kept = cluster
+        .kubectl(&[
+            "get",
+            "chst/cp",
+            "-o",
+            "jsonpath={.status.memory.formatVersion}",
+        ])
+        .await?;
+    ensure!(
+        kept == "99",
+        "what a newer version wrote is not touched: {kept}"
+    );
+
+    patch(r#"[{"op": "remove", "path": "/status/memory"}]"#).await?;
+    cluster.wait("Ready", "chst/cp").await?;
+    cluster.wait("InSync", "chst/cp").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_needs_a_person_is_an_event_from_the_first_look_and_not_again_after_a_restart()
+-> Result<()> {
+    let cluster = Cluster::on(ApiServer::shared().await?, "events").await?;
+    let mut operator = cluster.operator().await?;
+    let baseline = config("baseline", &[("NobodyKnowsThisKey", "1")]);
+    cluster
+        .apply(&(station("cp", "CP-EVENT") + &baseline))
+        .await?;
+    let _live = simulated(&operator, "CP-EVENT");
+    cluster.wait("Stalled", "csc/baseline").await?;
+    let events = async || -> Result<Vec<Value>> {
+        let words = ["get", "events.events.k8s.io", "--output=json"];
+        let list: Value = serde_json::from_str(&cluster.kubectl(&words).await?)?;
+        let items = list["items"].as_array().cloned().unwrap_or_default();
+        let told = |event: &Value| event["reason"] == "NeedsConsent";
+        Ok(items.into_iter().filter(told).collect())
+    };
+    let first = eventually(LIMIT, async || {
+        let told = events().await?;
+        ensure!(told.len() == 1, "{told:#?}");
+        Ok(told)
+    })
+    .await?;
+    let event = &first[0];
+    ensure!(
+        event["type"] == "Warning" && event["regarding"]["name"] == "cp",
+        "{event}"
+    );
+    let note = event["note"].as_str().unwrap_or_default();
+    ensure!(
+        note.contains("NobodyKnowsThisKey") && note.contains("spec.consent"),
+        "{note}"
+    );
+
+    operator.restart()?;
+    operator.wait_until_ready(LIMIT).await?;
+    operator
+        .wait_for_state("CP-EVENT", "NobodyKnowsThisKey", "NeedsConsent", LIMIT)
+        .await?;
+    ensure!(events().await?.len() == 1, "told again after a restart");
+    Ok(())
+}
