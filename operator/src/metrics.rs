@@ -161,6 +161,7 @@ pub struct Metrics {
     active: Family<ControllerLabels, Gauge>,
     status_writes: Family<KindLabels, Counter>,
     transitions: Family<StateLabels, Counter>,
+    clock_jumps: Counter,
     boots: Family<BootLabels, Counter>,
     calls: Family<CallLabels, Counter>,
     call_time: Family<ActionLabels, Histogram, fn() -> Histogram>,
@@ -216,6 +217,7 @@ impl Metrics {
             active: Family::default(),
             status_writes: Family::default(),
             transitions: Family::default(),
+            clock_jumps: Counter::default(),
             boots: Family::default(),
             calls: Family::default(),
             call_time: Family::new_with_constructor(|| Histogram::new(CALL_SECONDS)),
@@ -259,6 +261,11 @@ impl Metrics {
             "stationkeeper_status_writes",
             "Writes of status, by kind of object; a fleet at rest causes none",
             self.status_writes.clone(),
+        );
+        registry.register(
+            "stationkeeper_clock_jumps",
+            "Jumps of the host's clock, from which stations take their time",
+            self.clock_jumps.clone(),
         );
         registry.register(
             "stationkeeper_key_transitions",
@@ -378,6 +385,11 @@ impl Metrics {
     /// Sets what can be counted over the fleet now.
     pub fn fleet(&self, counts: &FleetCounts) {
         self.fleet.set(counts);
+    }
+
+    /// Counts a jump of the host's clock.
+    pub fn clock_jumped(&self) {
+        self.clock_jumps.inc();
     }
 
     /// Tells whether this process leads.

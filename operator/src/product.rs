@@ -3,6 +3,7 @@
 //! In come settings; out comes a [`Running`] product. Every task is joined; one that ends unexpectedly ends the whole.
 
 mod brakes;
+mod clock_watch;
 mod lead;
 mod registration;
 mod secrets;
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::brakes::both_brakes;
+use self::clock_watch::watch_clock;
 use self::lead::{Parts, work};
 pub use self::settings::{
     ClusterSettings, ProductError, ProductSettings, Register, SourceSettings,
@@ -187,6 +189,11 @@ pub async fn start(settings: ProductSettings) -> Result<Running, ProductError> {
         of_file.position(),
         of_map.position(),
     )));
+    let (counted, watched) = (Arc::clone(&metrics), cancel.clone());
+    tasks.spawn(async move {
+        watch_clock(counted).await;
+        ended_unless(&watched, "the watch on the clock")
+    });
     tasks.spawn(both_brakes(
         of_file.subscribe(),
         of_map.subscribe(),
