@@ -1,7 +1,8 @@
 //! The chart's Pod, out of the image's file system: the arguments, user and mounts that the chart renders, the program that
 //! the Dockerfile builds, and the way into the cluster that a Pod has.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -39,6 +40,7 @@ async fn the_charts_pod_starts_from_the_image_and_finds_its_cluster() -> Result<
     let image = stationkeeper_image::build()?;
     assert_eq!(pod["securityContext"]["runAsUser"], image.user.0);
     let account = tempfile::tempdir()?;
+    fs::set_permissions(account.path(), Permissions::from_mode(0o755))?;
     let way: Value =
         serde_yaml::from_str(&fs::read_to_string(release.kubeconfig("keeper-a").await?)?)?;
     let authority = way["clusters"][0]["cluster"]["certificate-authority"].as_str();
@@ -60,7 +62,7 @@ async fn the_charts_pod_starts_from_the_image_and_finds_its_cluster() -> Result<
         })
         .context("the server's URL has no port")?;
     let operator = Container::new(&image)
-        .volume(account.path(), ACCOUNT)
+        .read_only(account.path(), ACCOUNT)
         .environment("KUBERNETES_SERVICE_HOST", &host)
         .environment("KUBERNETES_SERVICE_PORT", &port)
         .environment("POD_NAME", "keeper-a")
