@@ -10,6 +10,7 @@
 
 pub mod api_server;
 pub mod audit;
+pub mod container;
 pub mod http;
 pub mod link;
 pub mod operator;
@@ -22,6 +23,7 @@ pub mod watchdog;
 
 pub use api_server::ApiServer;
 pub use audit::Write;
+pub use container::Container;
 pub use link::Link;
 pub use operator::{Launch, Operator};
 pub use ports::ReservedPort;

@@ -7,6 +7,7 @@ mod accepted;
 mod admission;
 mod helm;
 mod helm_test;
+mod in_image;
 mod installed;
 mod plain;
 mod release;

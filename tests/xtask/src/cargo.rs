@@ -1,5 +1,6 @@
 //! Cargo started from a program that cargo started.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -31,8 +32,14 @@ pub fn target_folder() -> PathBuf {
 /// A cargo command in the root of the work tree, in the environment that a person's shell has.
 pub fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(program);
+    let mut command = clean_environment(program);
     command.current_dir(workspace()).args(arguments);
+    command
+}
+
+/// A command of any program in the environment that a person's shell has.
+pub fn clean_environment(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if TOLD_TO_PROGRAMS

@@ -53,6 +53,7 @@ pub fn check(extent: Extent) -> Result<(), Failure> {
         Extent::All => {
             step("set-up", setup)?;
             step("build", || run(cargo(["test", "--workspace", "--no-run"])))?;
+            step("image", image)?;
             step("test", test)?;
             step("fuzz", fuzz)?;
             step("documentation", document)?;
@@ -79,6 +80,18 @@ fn test() -> Result<(), Failure> {
         target_folder().join("debug/stationkeeper"),
     );
     run(command)
+}
+
+/// Runs the Dockerfile's steps, with its release build: the tests start what came out of them.
+pub fn image() -> Result<(), Failure> {
+    run(cargo([
+        "run",
+        "--quiet",
+        "--package",
+        "stationkeeper-image",
+        "--",
+        "assemble",
+    ]))
 }
 
 /// Builds the documentation; a broken link is an error.

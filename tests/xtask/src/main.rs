@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use xtask::check::{Extent, check};
+use xtask::check::{Extent, check, image};
 use xtask::fuzz::fuzz;
 use xtask::setup::setup;
 
@@ -10,9 +10,11 @@ use xtask::setup::setup;
 const USAGE: &str = "usage: cargo xtask TASK
 
   check         everything that CI checks: format, lints, each crate alone, set-up, tests,
-                fuzzing for a minute, documentation
+                fuzzing for a minute, documentation, the container image
   check --fast  the same without what needs an API server or Python
   fuzz          builds the fuzz targets and runs each for a short while
+  image         runs the Dockerfile's steps without a container engine, and prints the folder with the
+                image's file system
   setup         builds and fetches the tools of the tests into a cache outside of the work tree";
 
 fn main() -> ExitCode {
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
         ["check"] => check(Extent::All),
         ["check", "--fast"] => check(Extent::Fast),
         ["fuzz"] => fuzz(),
+        ["image"] => image(),
         ["setup"] => setup(),
         _ => Err(USAGE.to_owned()),
     };

@@ -50,6 +50,11 @@ pub fn setup() -> Result<(), Failure> {
         "the Python package ocpp",
         fetch_stations,
     )?;
+    make(
+        &tools::image_folder()?,
+        "hadolint and the schemas of CycloneDX",
+        fetch_image_tools,
+    )?;
     Tools::require().map(drop)
 }
 
@@ -139,8 +144,18 @@ fn fetch_clients(folder: &Path) -> Result<(), Failure> {
     run(command, PYTHON_IS_MISSING)
 }
 
-/// Fetches the Python packages, into a folder of their own: nothing of the machine's Python changes.
+/// Fetches the Python package ocpp and what it needs.
 fn fetch_stations(folder: &Path) -> Result<(), Failure> {
+    install(folder, "stations.txt")
+}
+
+/// Fetches what the image is checked with.
+fn fetch_image_tools(folder: &Path) -> Result<(), Failure> {
+    install(folder, "image.txt")
+}
+
+/// Installs Python packages into a folder of their own: nothing of the machine's Python changes.
+fn install(folder: &Path, requirements: &str) -> Result<(), Failure> {
     require_pip()?;
     let mut command = Command::new(tools::python());
     command
@@ -161,7 +176,7 @@ fn fetch_stations(folder: &Path) -> Result<(), Failure> {
         ])
         .arg(folder)
         .arg("--requirement")
-        .arg(workspace().join("tests/tools/stations.txt"));
+        .arg(workspace().join("tests/tools").join(requirements));
     run(command, PYTHON_IS_MISSING)
 }
 

@@ -1,5 +1,5 @@
 //! Where the tools of the whole-product tests are: API server and etcd, kubectl and Helm, promtool,
-//! Prometheus and Lua, and the Python packages of the stations that we did not write.
+//! Prometheus and Lua, the Python packages of the stations that we did not write, and what the image is checked with.
 //!
 //! In: the environment, and the files that pin versions. Out: paths in a cache outside of the work
 //! tree, each named after a hash of what it is made from, so that a change of a version makes a new
@@ -61,8 +61,12 @@ pub struct Tools {
     pub lua: PathBuf,
     /// The Python interpreter.
     pub python: PathBuf,
-    /// The folder for `PYTHONPATH` that holds the package `ocpp`.
+    /// The folder for `PYTHONPATH` that holds the package `ocpp`, and `jsonschema`.
     pub stations: PathBuf,
+    /// The linter of Dockerfiles.
+    pub hadolint: PathBuf,
+    /// The folder of the schemas of CycloneDX.
+    pub cyclonedx: PathBuf,
 }
 
 impl Tools {
@@ -70,6 +74,7 @@ impl Tools {
     pub fn locate() -> Result<Self, Failure> {
         let clients = clients_folder()?;
         let debian = debian_folder()?;
+        let image = image_folder()?;
         let from = |folder: &Path, name: &str| match clients_from_path() {
             true => PathBuf::from(name),
             false => folder.join(name),
@@ -96,6 +101,8 @@ impl Tools {
             lua: from(&debian, "lua5.1"),
             python: python(),
             stations: stations_folder()?,
+            hadolint: image.join("bin/hadolint"),
+            cyclonedx: image.join("cyclonedx/schema/_res"),
         })
     }
 
@@ -106,6 +113,8 @@ impl Tools {
             tools.etcd.file(),
             tools.kube_apiserver.file(),
             &tools.stations,
+            &tools.hadolint,
+            &tools.cyclonedx,
         ];
         if !clients_from_path() {
             needed.extend([tools.kubectl.as_path(), &tools.helm, &tools.helm3]);
@@ -164,6 +173,14 @@ pub(crate) fn stations_folder() -> Result<PathBuf, Failure> {
     Ok(cache().join(format!(
         "stations-{}",
         hash(&[workspace().join("tests/tools/stations.txt")])?
+    )))
+}
+
+/// The folder of what the image is checked with.
+pub(crate) fn image_folder() -> Result<PathBuf, Failure> {
+    Ok(cache().join(format!(
+        "image-{}",
+        hash(&[workspace().join("tests/tools/image.txt")])?
     )))
 }
 
