@@ -169,6 +169,34 @@ impl ApiServer {
         self.run_helm(&self.tools.helm3, arguments).await
     }
 
+    /// Runs a script in a shell as a person would who works with this cluster, in the root of the work tree: kubectl, Helm
+    /// and `stationkeeper` are on the PATH.
+    pub async fn shell(&self, script: &str) -> Result<Ran> {
+        let programs = self.home.path().join("bin");
+        if !programs.exists() {
+            fs::create_dir(&programs).context("failed to make a folder of programs")?;
+            for (name, program) in [
+                ("kubectl", &self.tools.kubectl),
+                ("helm", &self.tools.helm),
+                ("stationkeeper", &crate::operator::program()?),
+            ] {
+                std::os::unix::fs::symlink(program, programs.join(name))
+                    .with_context(|| format!("failed to link to {name}"))?;
+            }
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path =
+            std::env::join_paths(std::iter::once(programs).chain(std::env::split_paths(&path)))
+                .context("failed to make a PATH")?;
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", script])
+            .env("PATH", path)
+            // Both keep caches at home.
+            .env("HOME", self.home.path());
+        Ran::run(self.at_home(command), "").await
+    }
+
     /// Every write that reached the server since it first started, oldest first.
     pub fn writes(&self) -> Result<Vec<Write>> {
         audit::read(&self.home.path().join("audit.log"))

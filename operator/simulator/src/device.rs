@@ -203,6 +203,8 @@ impl Device {
             .faults
             .iter()
             .for_each(|fault| device.set_fault(fault.clone()));
+        // Power on is the first boot.
+        device.written_by_others(FaultKind::WrittenAtBoot);
         device
     }
 

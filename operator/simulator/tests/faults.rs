@@ -657,6 +657,13 @@ async fn other_writers_have_their_way() {
 }
 
 #[tokio::test]
+async fn power_on_is_the_first_boot_at_which_another_writer_sets_the_key() {
+    let mut csms = Csms::start().await;
+    let (_station, first) = csms.station(&["written-at-boot:BlinkRepeat=8"]).await;
+    assert_eq!(first.value("BlinkRepeat").await, "8");
+}
+
+#[tokio::test]
 async fn bad_peers_send_what_they_should_not_and_live_on() {
     let mut csms = Csms::start().await;
     let faults = [

@@ -1,0 +1,425 @@
+//! What waits for us: Helm 4's `--wait`, `kubectl wait`, and whoever uses kstatus as Flux and Argo CD do, against a real API
+//! server. They wait while stations are being written, are done when it is done, and fail once a person has to act.
+//!
+//! kstatus' algorithm for custom resources is repeated here, to ask at any moment what it would say; that Helm, which has the
+//! real one, ends alike shows that it is repeated rightly.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use stationkeeper_simulator::{Pace, Station, StationHandle, StationSettings};
+use stationkeeper_tests::{ApiServer, Launch, Operator, Ran, Signal, eventually, seconds};
+
+const LIMIT: Duration = seconds(40);
+
+/// Slow enough to be seen at work: a pass takes some seconds.
+const SLOW: &str = "slow:400";
+
+/// What kstatus calls an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Called {
+    Current,
+    InProgress,
+    Failed,
+}
+
+/// kstatus on an object: the observed generation, then the conditions Reconciling and Stalled, then Ready.
+fn kstatus(object: &Value) -> Called {
+    let status = &object["status"];
+    let observed = status["observedGeneration"].as_i64();
+    if observed.is_some_and(|observed| Some(observed) != object["metadata"]["generation"].as_i64())
+    {
+        return Called::InProgress;
+    }
+    let holds = |kind: &str| {
+        let mut conditions = status["conditions"].as_array().into_iter().flatten();
+        conditions
+            .find(|condition| condition["type"] == kind)
+            .and_then(|condition| condition["status"].as_str())
+    };
+    match (holds("Reconciling"), holds("Stalled"), holds("Ready")) {
+        (Some("True"), _, _) => Called::InProgress,
+        (_, Some("True"), _) => Called::Failed,
+        (_, _, Some("True") | None) => Called::Current,
+        (_, _, Some(_)) => Called::InProgress,
+    }
+}
+
+/// A namespace with the CRDs, and an operator that watches only that.
+struct Cluster {
+    server: &'static ApiServer,
+    namespace: String,
+}
+
+impl Cluster {
+    async fn new(name: &str) -> Result<Self> {
+        let server = ApiServer::shared().await?;
+        let namespace = server.namespace(name).await?;
+        server.install_crds().await?;
+        Ok(Self { server, namespace })
+    }
+
+    async fn operator(&self) -> Result<Operator> {
+        let place =
+            ["--namespace", "--own-namespace"].map(|flag| format!("{flag}={}", self.namespace));
+        let quick = [
+            "--lease-duration=3s",
+            "--renew-deadline=2s",
+            "--retry-period=500ms",
+        ];
+        let mut operator = Launch::new()?
+            .kubeconfig(self.server.kubeconfig())
+            .arguments(place)
+            .arguments(quick)
+            .start()?;
+        operator.wait_until_ready(LIMIT).await?;
+        Ok(operator)
+    }
+
+    async fn kubectl(&self, arguments: &[&str]) -> Result<Ran> {
+        let place = ["--namespace", self.namespace.as_str()];
+        self.server.kubectl(&[&place[..], arguments].concat()).await
+    }
+
+    async fn helm(&self, arguments: &[&str]) -> Result<Ran> {
+        let place = ["--namespace", self.namespace.as_str()];
+        self.server.helm(&[arguments, &place].concat()).await
+    }
+
+    async fn apply(&self, object: &Value) -> Result<()> {
+        let apply = [
+            "apply",
+            "--server-side",
+            "--namespace",
+            &self.namespace,
+            "--filename=-",
+        ];
+        self.server
+            .kubectl_with(&apply, &object.to_string())
+            .await?
+            .success()?;
+        Ok(())
+    }
+
+    async fn get(&self, object: &str) -> Result<Value> {
+        let text = self
+            .kubectl(&["get", object, "--output=json"])
+            .await?
+            .success()?;
+        serde_json::from_str(&text).context("kubectl printed no JSON")
+    }
+
+    /// Waits until kstatus calls an object so.
+    async fn until(&self, object: &str, called: Called) -> Result<Value> {
+        eventually(LIMIT, async || {
+            let seen = self.get(object).await?;
+            ensure!(
+                kstatus(&seen) == called,
+                "{:?}: {}",
+                kstatus(&seen),
+                seen["status"]
+            );
+            Ok(seen)
+        })
+        .await
+        .with_context(|| format!("{object} should be {called:?}"))
+    }
+
+    /// Looks at an object until it is called so, and tells what it was called on the way, each change once. While it is
+    /// called Current, the claim must hold, which is asked before each look.
+    async fn recorded(
+        &self,
+        object: &str,
+        until: Called,
+        claim: impl Fn() -> bool,
+    ) -> Result<Vec<Called>> {
+        let mut called = Vec::new();
+        eventually(LIMIT, async || {
+            let held = claim();
+            // It may not have been applied yet.
+            let seen = self.get(object).await?;
+            let now = kstatus(&seen);
+            if called.last() != Some(&now) {
+                called.push(now);
+            }
+            ensure!(now == until, "{called:?}: {}", seen["status"]);
+            Ok(held)
+        })
+        .await
+        .and_then(|held| {
+            ensure!(
+                held || until != Called::Current,
+                "{object} is called Current, and is not: {called:?}"
+            );
+            Ok(called)
+        })
+    }
+}
+
+fn station() -> Value {
+    json!({
+        "apiVersion": "stationkeeper.dev/v1alpha1", "kind": "ChargeStation",
+        "metadata": {"name": "cp-1", "labels": {"site": "desk"}},
+        "spec": {"identity": "CP1", "authentication": {"none": true}},
+    })
+}
+
+fn config(key: &str, value: &str) -> Value {
+    json!({
+        "apiVersion": "stationkeeper.dev/v1alpha1", "kind": "ChargeStationConfig", "metadata": {"name": "rules"},
+        "spec": {
+            "stations": {"selector": {"matchLabels": {"site": "desk"}}}, "mode": "Enforce",
+            "settings": [{"key": key, "value": value}],
+        },
+    })
+}
+
+fn slow_station(operator: &Operator) -> Result<StationHandle> {
+    let mut settings = StationSettings::new(format!("ws://{}/ocpp", operator.gateway()), "CP1");
+    settings.pace = Pace::QUICK;
+    settings.faults = vec![SLOW.parse()?];
+    Ok(Station::start(settings))
+}
+
+/// A chart with a station and a config, either of which may be left out.
+fn chart(folder: &Path) -> Result<String> {
+    let templates = folder.join("templates");
+    fs::create_dir(&templates)?;
+    fs::write(
+        folder.join("Chart.yaml"),
+        "{apiVersion: v2, name: site, version: 0.1.0}",
+    )?;
+    fs::write(
+        folder.join("values.yaml"),
+        "{station: true, config: true, key: MeterValueSampleInterval, value: \"900\"}",
+    )?;
+    fs::write(
+        templates.join("station.yaml"),
+        format!(
+            "{{{{- if .Values.station }}}}\n{}\n{{{{- end }}}}\n",
+            serde_yaml::to_string(&station())?
+        ),
+    )?;
+    let config = serde_yaml::to_string(&config("KEY", "VALUE"))?
+        .replace("KEY", "{{ .Values.key }}")
+        .replace("VALUE", "{{ .Values.value | quote }}");
+    fs::write(
+        templates.join("config.yaml"),
+        format!("{{{{- if .Values.config }}}}\n{config}\n{{{{- end }}}}\n"),
+    )?;
+    Ok(folder.to_str().context("a path is not text")?.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn helm_waits_while_a_station_converges_and_fails_early_once_a_person_has_to_act()
+-> Result<()> {
+    let cluster = Cluster::new("helm").await?;
+    let folder = tempfile::tempdir()?;
+    let chart = chart(folder.path())?;
+    let operator = cluster.operator().await?;
+
+    // A station that has never connected is no reason to wait: a charger may be built in next month.
+    let install = [
+        "install",
+        "station",
+        &chart,
+        "--set=config=false",
+        "--wait",
+        "--timeout=60s",
+    ];
+    cluster.helm(&install).await?.success()?;
+    let station = slow_station(&operator)?;
+    let connected = [
+        "wait",
+        "--for=condition=Connected",
+        "chst/cp-1",
+        "--timeout=40s",
+    ];
+    cluster.kubectl(&connected).await?.success()?;
+
+    // Installed: it waits while the station is written, and is done when it is done.
+    let has = |value: &str| station.value("MeterValueSampleInterval").as_deref() == Some(value);
+    ensure!(!has("900"), "the station has it already");
+    let install = [
+        "install",
+        "rules",
+        &chart,
+        "--set=station=false",
+        "--wait",
+        "--timeout=60s",
+    ];
+    let (installed, called) = tokio::join!(
+        cluster.helm(&install),
+        cluster.recorded("csc/rules", Called::Current, || has("900"))
+    );
+    ensure!(installed?.succeeded() && has("900"), "Helm did not wait");
+    ensure!(called? == [Called::InProgress, Called::Current]);
+
+    // Upgraded: alike, although Ready was True before.
+    let upgrade = |setting: &'static [&'static str]| {
+        let upgrade = [
+            "upgrade",
+            "rules",
+            &chart,
+            "--set=station=false",
+            "--wait",
+            "--timeout=60s",
+        ];
+        [&upgrade[..], setting].concat()
+    };
+    cluster
+        .helm(&upgrade(&["--set-string=value=600"]))
+        .await?
+        .success()?;
+    ensure!(has("600"), "Helm did not wait");
+
+    // What needs a person fails long before the time-out, and the message says why.
+    for (setting, reason) in [
+        (&["--set=key=NobodyKnowsThis"][..], "NeedsConsent"),
+        (&["--set-string=value=often"][..], "Invalid"),
+    ] {
+        let began = Instant::now();
+        let said = cluster.helm(&upgrade(setting)).await?.refusal()?;
+        let took = began.elapsed();
+        ensure!(took < seconds(30), "{reason}: only after {took:?}: {said}");
+        ensure!(said.contains("rules"), "{reason}: {said}");
+        let seen = cluster.until("csc/rules", Called::Failed).await?;
+        let conditions = seen["status"]["conditions"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        ensure!(
+            conditions
+                .iter()
+                .any(|condition| condition["type"] == "Stalled" && condition["reason"] == reason),
+            "{conditions:#?}"
+        );
+    }
+    ensure!(has("600"), "something was written");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_wait_returns_once_the_station_is_in_sync() -> Result<()> {
+    let cluster = Cluster::new("wait").await?;
+    let operator = cluster.operator().await?;
+    cluster.apply(&station()).await?;
+    let station = slow_station(&operator)?;
+    let wait = async |what: &str, object: &str| {
+        let wait = ["wait", &format!("--for={what}"), object, "--timeout=40s"];
+        cluster.kubectl(&wait).await?.success()
+    };
+    wait("condition=Connected", "chst/cp-1").await?;
+    for (value, what, object) in [
+        ("900", "condition=Ready", "csc/rules"),
+        ("800", "condition=InSync", "csc/rules"),
+        ("700", "condition=InSync", "chst/cp-1"),
+        ("600", "jsonpath={.status.stations.inSync}=1", "csc/rules"),
+    ] {
+        // What counts stations says nothing of generations: wait for the generation first.
+        cluster
+            .apply(&config("MeterValueSampleInterval", value))
+            .await?;
+        if what.starts_with("jsonpath") || object.starts_with("chst") {
+            wait("condition=Ready", "csc/rules").await?;
+        }
+        wait(what, object).await?;
+        let has = station.value("MeterValueSampleInterval");
+        ensure!(
+            has.as_deref() == Some(value),
+            "{what} of {object}: the station has {has:?}, not {value}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kstatus_never_calls_a_config_current_before_its_stations_have_it() -> Result<()> {
+    let cluster = Cluster::new("flux").await?;
+    let apply = async |value: &str| {
+        cluster
+            .apply(&config("MeterValueSampleInterval", value))
+            .await
+    };
+
+    // Nobody has seen it.
+    cluster.apply(&station()).await?;
+    apply("900").await?;
+    for object in ["csc/rules", "chst/cp-1"] {
+        let seen = cluster.get(object).await?;
+        ensure!(
+            seen["status"]["observedGeneration"] == -1,
+            "{}",
+            seen["status"]
+        );
+        ensure!(kstatus(&seen) == Called::InProgress, "{}", seen["status"]);
+    }
+
+    // Seen; the station has never connected, and nothing can be done.
+    let mut operator = cluster.operator().await?;
+    cluster.until("csc/rules", Called::Current).await?;
+    let station = slow_station(&operator)?;
+    let has = |value: &str| station.value("MeterValueSampleInterval").as_deref() == Some(value);
+    eventually(LIMIT, async || {
+        ensure!(has("900"), "not written yet");
+        Ok(())
+    })
+    .await?;
+
+    // Changed again and again: in progress, and current only once the station has it.
+    for value in ["800", "700"] {
+        cluster.until("csc/rules", Called::Current).await?;
+        apply(value).await?;
+        let called = cluster
+            .recorded("csc/rules", Called::Current, || has(value))
+            .await?;
+        ensure!(
+            called == [Called::InProgress, Called::Current],
+            "{called:?}"
+        );
+    }
+
+    // Changed while the operator stands still: what it said of the older generation counts for nothing.
+    operator.signal(Signal::Stop)?;
+    apply("600").await?;
+    let seen = cluster.get("csc/rules").await?;
+    ensure!(kstatus(&seen) == Called::InProgress, "{}", seen["status"]);
+    operator.signal(Signal::Continue)?;
+    let called = cluster
+        .recorded("csc/rules", Called::Current, || has("600"))
+        .await?;
+    ensure!(
+        called == [Called::InProgress, Called::Current],
+        "{called:?}"
+    );
+
+    // A person has to act; has acted; wants it left alone.
+    cluster.apply(&config("NobodyKnowsThis", "1")).await?;
+    let called = cluster
+        .recorded("csc/rules", Called::Failed, || true)
+        .await?;
+    ensure!(called == [Called::InProgress, Called::Failed], "{called:?}");
+    apply("500").await?;
+    let called = cluster
+        .recorded("csc/rules", Called::Current, || has("500"))
+        .await?;
+    ensure!(
+        called == [Called::InProgress, Called::Current],
+        "{called:?}"
+    );
+    let mut suspended = config("MeterValueSampleInterval", "400");
+    suspended["spec"]["suspend"] = json!(true);
+    cluster.apply(&suspended).await?;
+    let called = cluster
+        .recorded("csc/rules", Called::Current, || has("500"))
+        .await?;
+    ensure!(
+        called == [Called::InProgress, Called::Current],
+        "{called:?}"
+    );
+    ensure!(has("500"), "a suspended config was written");
+    Ok(())
+}
