@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
@@ -42,6 +43,8 @@ pub struct Live {
     pub last_boot: Option<Timestamp>,
     /// Since when it is not connected, if it was connected in our time.
     pub disconnected_at: Option<Timestamp>,
+    /// Since when it is connected, unless it has sent a BootNotification since.
+    pub came_back_at: Option<Timestamp>,
     /// The station's own `requestedAt` that was last acted upon.
     pub handled_request: Option<String>,
     /// The object as our last write was answered.
@@ -50,6 +53,21 @@ pub struct Live {
     pub failures: u32,
     /// A closing read showed that there is more to do: pass again at once, but not for ever.
     pub passes_in_a_row: u32,
+}
+
+/// A station that has booted says so once it has a connection: a round trip takes up to a second in the field.
+const INTRODUCTION: Duration = Duration::from_secs(2);
+
+impl Live {
+    /// A station that has just come back, and needs no BootNotification since its registration is remembered, may be about
+    /// to send one all the same. What a difference means depends on it (section 6 of the design, row 19), so for a moment
+    /// nothing is asked: how long still.
+    pub fn introduction(&self, now: Timestamp) -> Option<Duration> {
+        let left = (self.came_back_at? + INTRODUCTION).duration_since(now);
+        let left = Duration::try_from(left).ok()?;
+        // A clock that was set back makes nobody wait for longer.
+        (!left.is_zero()).then(|| left.min(INTRODUCTION))
+    }
 }
 
 /// What was last told of a station, for summaries and documents. Only what has been published gets here.
@@ -134,5 +152,25 @@ impl Lives {
         if let Ok(mut cells) = self.cells.lock() {
             cells.remove(station);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_station_that_has_just_come_back_and_said_nothing_is_given_a_moment() {
+        let now = Timestamp::from_second(1_800_000_000).expect("a moment of this century");
+        let mut live = Live::default();
+        assert_eq!(live.introduction(now), None);
+        live.came_back_at = Some(now);
+        assert_eq!(live.introduction(now), Some(INTRODUCTION));
+        let later = now + Duration::from_millis(1500);
+        assert_eq!(live.introduction(later), Some(Duration::from_millis(500)));
+        assert_eq!(live.introduction(now + INTRODUCTION), None);
+        // A clock that was set back must not make it wait for long.
+        let before = now - Duration::from_secs(3600);
+        assert_eq!(live.introduction(before), Some(INTRODUCTION));
     }
 }

@@ -126,6 +126,9 @@ struct Site<'a> {
 async fn pass(site: &Site<'_>, live: &mut Live) -> Result<Action, PublishError> {
     // What happened since the last pass, and what is known without asking.
     let mut known = know(site, live, clock::now());
+    if let Some(wait) = known.introduction {
+        return Ok(Action::requeue(wait));
+    }
 
     // What should be: layers, resolved, validated. (Secrets that were never read need the network.)
     let declared = declare(site, &known).await;

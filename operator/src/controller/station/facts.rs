@@ -1,6 +1,8 @@
 //! What is known of a station without asking it: its object, what it said, what the connector sees; and what may be done
 //! with it now (suspension, brake, a person's word).
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use kube::ResourceExt;
 use stationkeeper_core::event::{self, Meaning};
@@ -28,6 +30,8 @@ pub(super) struct Known {
     pub(super) reread: bool,
     /// May the station be asked anything?
     pub(super) may_ask: bool,
+    /// For how long it may still be about to say that it has booted; until then it is left alone.
+    pub(super) introduction: Option<Duration>,
 }
 
 /// Takes in what happened since the last pass, and forgets the readings that it made worthless.
@@ -42,6 +46,9 @@ pub(super) fn know(site: &Site<'_>, live: &mut Live, now: Timestamp) -> Known {
     let presence = context.connector.presence(identity);
     let facts = facts(context, station, live, presence.as_ref());
     let policy = policy(context, station, live);
+    let introduction = live
+        .introduction(now)
+        .filter(|_| facts.link == Link::Ready && meaning == Meaning::default());
     let session = presence.as_ref().and_then(|presence| presence.session);
     let asked = cell.take_reread();
     let reread = asked | request_pending(station, live) | meaning.boot_proven | meaning.new_device;
@@ -49,6 +56,7 @@ pub(super) fn know(site: &Site<'_>, live: &mut Live, now: Timestamp) -> Known {
     let may_ask = facts.link == Link::Ready
         && policy.suspended.is_none()
         && policy.brake != Brake::NoCalls
+        && introduction.is_none()
         && context.leadership.holds();
     if may_ask
         && (reread || live.observed_session != session || resync_due(context, station, live, now))
@@ -65,6 +73,7 @@ pub(super) fn know(site: &Site<'_>, live: &mut Live, now: Timestamp) -> Known {
         session,
         reread,
         may_ask,
+        introduction,
     }
 }
 
@@ -189,9 +198,12 @@ pub(super) fn take_events(site: &Site<'_>, live: &mut Live, now: Timestamp) -> M
         );
         live.memory = memory;
         match happened.event {
-            event::Event::Connected { .. } => live.disconnected_at = None,
+            event::Event::Connected { .. } => {
+                live.disconnected_at = None;
+                live.came_back_at = Some(now);
+            }
             event::Event::Disconnected { .. } => live.disconnected_at = Some(now),
-            event::Event::Boot { .. } => {}
+            event::Event::Boot { .. } => live.came_back_at = None,
         }
         if meant.boot_proven {
             site.context.metrics.booted(waited);
