@@ -3,7 +3,9 @@
 //! kube never runs two reconciles of one object at once, so a station has one writer. Each step either needs the network
 //! (said at the step) or is a pure function of `core`.
 
+mod concluding;
 mod deciding;
+mod due;
 mod facts;
 mod guard;
 mod reading;
@@ -21,12 +23,12 @@ use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use stationkeeper_core::words::Device;
 
+use self::concluding::conclude;
 use self::deciding::{decide, declare};
 use self::facts::know;
 pub(super) use self::facts::recorded_facts;
 use self::reading::{ask_for_activity, read_what_is_needed};
 use self::refusal::{refusal, refuse};
-use self::telling::conclude;
 use self::waiting::next;
 use self::writing::write;
 use super::context::Context;

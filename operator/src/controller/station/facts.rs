@@ -10,7 +10,7 @@ use stationkeeper_core::observed::Observed;
 use stationkeeper_core::station::{Activity, Brake, Link, Policy, StationFacts, Suspended};
 use stationkeeper_core::words::Device;
 
-use super::reading::{request_pending, resync_due, resync_period};
+use super::due::{request_pending, resync_due, resync_period};
 use super::{RESUME, Site};
 use crate::connector::{Identity, Presence};
 use crate::controller::context::Context;

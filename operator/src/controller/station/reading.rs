@@ -1,6 +1,5 @@
-//! Reading a station: what the plan asks for, its connectors' states, and when a full read is due.
+//! Reading a station: what the plan asks for, and its connectors' states.
 
-use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use stationkeeper_core::layer::SettingValue;
 use stationkeeper_core::observed::Reading;
@@ -12,15 +11,13 @@ use stationkeeper_core::validate::Desired;
 use stationkeeper_core::words::Key;
 use stationkeeper_ocpp::request::{Trigger, trigger_message};
 
+use super::Site;
 use super::deciding::{Decided, Declared};
 use super::facts::Known;
 use super::guard::still_allowed;
-use super::{REQUESTED_AT, Site};
 use crate::clock;
-use crate::controller::context::Context;
 use crate::controller::live::Live;
 use crate::execute::Request;
-use crate::objects::ChargeStation;
 use crate::observe::{Ask, MAX_KEYS, Pieces, observe};
 
 /// How often a plan may ask for further reads before it is taken as it is: companions of lists are asked once known.
@@ -169,38 +166,4 @@ pub(super) async fn read(
         live.read_at = Some(clock::now());
     }
     seen.aborted.is_none()
-}
-
-/// Is a full read due, for drift that nobody announced? Jittered per station, so that a fleet does not ask at once.
-pub(super) fn resync_due(
-    context: &Context,
-    station: &ChargeStation,
-    live: &Live,
-    now: Timestamp,
-) -> bool {
-    live.read_at
-        .is_some_and(|at| now >= at + resync_period(context, station))
-}
-
-/// The resync period of one station: nine to eleven tenths of the setting, by its uid.
-pub(super) fn resync_period(context: &Context, station: &ChargeStation) -> SignedDuration {
-    let spread = station
-        .uid()
-        .unwrap_or_default()
-        .bytes()
-        .fold(0_u32, |sum, byte| {
-            sum.wrapping_mul(31).wrapping_add(u32::from(byte))
-        });
-    context
-        .settings
-        .resync
-        .mul_f64(0.9 + f64::from(spread % 1000) / 5000.0)
-}
-
-pub(super) fn request(station: &ChargeStation) -> Option<String> {
-    station.annotations().get(REQUESTED_AT).cloned()
-}
-
-pub(super) fn request_pending(station: &ChargeStation, live: &Live) -> bool {
-    request(station).is_some_and(|request| live.handled_request.as_ref() != Some(&request))
 }

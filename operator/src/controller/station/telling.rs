@@ -3,109 +3,22 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use stationkeeper_core::plan::{KeyVerdict, Plan};
-use stationkeeper_core::recall;
 use stationkeeper_core::state::State;
-use stationkeeper_core::station::{Link, StationFacts};
-use stationkeeper_core::status::{self, Deviation, MAX_DEVIATIONS, Transition, station_status};
+use stationkeeper_core::station::StationFacts;
+use stationkeeper_core::status::{self, Deviation, MAX_DEVIATIONS, Transition};
 use stationkeeper_core::words::ConfigRef;
 
 use super::Site;
-use super::deciding::{Decided, Declared};
-use super::facts::Known;
-use super::reading::request;
-use super::waiting::disconnect_grace;
-use super::writing::Written;
-use crate::admission::without_credentials;
-use crate::clock;
 use crate::controller::context::{Context, Moment};
-use crate::controller::live::{Live, Told};
-use crate::controller::publish::{Report, compose, publish};
+use crate::controller::live::Told;
 use crate::objects::ChargeStation;
-use crate::source::{About, PublishError, TellEvent};
-
-/// What a pass ended with, as far as the next one depends on it.
-pub(super) struct Concluded {
-    /// When it ended.
-    pub(super) at: Timestamp,
-    /// How long until a disconnect is written.
-    pub(super) grace: Option<SignedDuration>,
-    /// No password opens for the station: its Secret is missing.
-    pub(super) without_credentials: bool,
-}
-
-/// Publishes what a pass came to, and tells everybody who listens. (Network: the publisher.)
-pub(super) async fn conclude(
-    site: &Site<'_>,
-    declared: &Declared,
-    known: &Known,
-    decided: &mut Decided,
-    written: &Written,
-    live: &mut Live,
-) -> Result<Concluded, PublishError> {
-    let Site {
-        context,
-        station,
-        identity,
-        ..
-    } = site;
-    let Decided { desired, planned } = decided;
-    let at = clock::now();
-    live.memory = planned.memory.clone();
-    if !known.may_ask && live.observed.readings.is_empty() {
-        // This process has never read it, and may not now: what was last told still holds.
-        let keys = std::mem::take(&mut planned.keys);
-        planned.keys = recall::remembered(desired, &live.memory, deviations(station), keys);
-    }
-    if known.reread && known.may_ask && planned.read.is_empty() {
-        live.handled_request = request(station);
-    }
-    let presence = context.connector.presence(identity);
-    let connected = presence
-        .as_ref()
-        .is_some_and(|presence| presence.session.is_some());
-    let grace = disconnect_grace(context, live, connected, at);
-    let mut shown = known.facts.clone();
-    if grace.is_some() {
-        shown.link = Link::Ready;
-    }
-    let mut status = station_status(planned, &shown, written.again.is_some());
-    let missing = without_credentials(&context.secrets, station).await;
-    if let Some(message) = &missing {
-        status.conditions = status::stalled(status.conditions, "SecretMissing", message);
-    }
-    let report = Report {
-        status,
-        resolved_hash: Some(desired.hash.clone()),
-        pending_reset: planned.pending_reset.as_ref(),
-        presence: presence.as_ref(),
-    };
-    let status = compose(&written.station, live, &live.memory, &report, at);
-    let current = publish(context, &written.station, live, status).await?;
-    let told = Told {
-        progressing: written.again.is_some(),
-        in_grace: grace.is_some(),
-        ..told_of(
-            planned,
-            &declared.configs,
-            &known.facts,
-            &current,
-            connected,
-        )
-    };
-    tell(site, &current, told, Moment::AfterPass).await;
-    Ok(Concluded {
-        at,
-        grace,
-        without_credentials: missing.is_some(),
-    })
-}
+use crate::source::{About, TellEvent};
 
 /// What status named when the pass began.
-fn deviations(station: &ChargeStation) -> &[Deviation] {
+pub(super) fn deviations(station: &ChargeStation) -> &[Deviation] {
     let status = station.status.as_ref();
     status
         .map(|status| status.deviations.as_slice())

@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kube::runtime::controller::Action;
 use stationkeeper_core::plan::Plan;
 use stationkeeper_core::state::State;
 
 use super::Site;
-use super::reading::resync_period;
-use super::telling::Concluded;
+use super::concluding::Concluded;
+use super::due::resync_period;
 use super::writing::Written;
 use crate::connector::Presence;
-use crate::controller::context::Context;
 use crate::controller::live::Live;
 
 /// When to read again a station that could not be read to the end and said nothing that would tell when.
@@ -20,20 +19,6 @@ const READ_AGAIN: Duration = Duration::from_secs(30);
 
 /// When to look again for a Secret that was missing: somebody is probably about to make it, and nothing tells of it.
 const SECRET_AGAIN: Duration = Duration::from_secs(30);
-
-/// A disconnect is written only when it has lasted: how long until then.
-pub(super) fn disconnect_grace(
-    context: &Context,
-    live: &Live,
-    connected: bool,
-    now: Timestamp,
-) -> Option<SignedDuration> {
-    if connected {
-        return None;
-    }
-    let left = live.disconnected_at? + context.settings.disconnect_grace;
-    (left > now).then(|| left.duration_since(now))
-}
 
 /// When to look again without being called.
 pub(super) fn next(
