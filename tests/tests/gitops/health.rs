@@ -39,13 +39,14 @@ const fn case(
 }
 
 /// Nobody has looked at them yet.
-const NEW: [Case; 2] = [
+const NEW: [Case; 3] = [
     case("config-new", "csc/steady", "Progressing", "waiting"),
     case("station-new", "chst/steady", "Progressing", "waiting"),
+    case("catalogue-new", "kcat/sound", "Progressing", "waiting"),
 ];
 
 /// With an operator and stations.
-const SETTLED: [Case; 15] = [
+const SETTLED: [Case; 17] = [
     case(
         "config-in-sync",
         "csc/steady",
@@ -96,6 +97,8 @@ const SETTLED: [Case; 15] = [
     case("station-suspended", "chst/resting", "Suspended", "resumes"),
     case("config-reading", "csc/silent", "Progressing", "1 station"),
     case("station-reading", "chst/silent", "Progressing", "1 key"),
+    case("catalogue-in-force", "kcat/sound", "Healthy", "in force"),
+    case("catalogue-invalid", "kcat/mistaken", "Degraded", "pattern"),
 ];
 
 /// Changed, and nobody has looked at the change yet.
@@ -118,6 +121,16 @@ fn config(name: &str, value: &str, more: &Value) -> Value {
     });
     merge(&mut spec, more);
     object("ChargeStationConfig", name, spec)
+}
+
+/// A catalogue of one key; what is wrong with a pattern only the operator sees.
+fn catalogue(name: &str, pattern: &str) -> Value {
+    let spec = json!({
+        "vendor": "Volta", "match": [{"vendor": "Volta*"}],
+        "sources": {"manual": {"publisher": "Volta", "title": "Installer's manual"}}, "source": "manual section 4",
+        "keys": [{"key": format!("Volta{name}"), "type": "String", "pattern": pattern}],
+    });
+    object("KeyCatalogue", name, spec)
 }
 
 fn object(kind: &str, name: &str, spec: Value) -> Value {
@@ -149,6 +162,8 @@ fn objects() -> Vec<Value> {
         config("mistaken", "often", &plain),
         chargestation("resting", &json!({"suspend": true})),
         config("resting", "900", &json!({"suspend": true})),
+        catalogue("sound", "^[A-Z]+$"),
+        catalogue("mistaken", "("),
         open,
     ]);
     objects
