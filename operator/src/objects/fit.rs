@@ -29,7 +29,8 @@ pub fn catalogue(status: KeyCatalogueStatus) -> KeyCatalogueStatus {
 fn fit<S: Serialize + DeserializeOwned>(kind: Kind, status: S) -> S {
     let mut value =
         serde_json::to_value(&status).expect("a status is plain data with strings as map keys");
-    match cut(&kind.schema()["properties"]["status"], &mut value, "status") {
+    let status_schema = &kind.schema()["properties"]["status"];
+    match cut(status_schema, &mut value, &At::of("status")) {
         Fit::AsItWas => status,
         Fit::Cut | Fit::Refused => {
             serde_json::from_value(value).expect("a status with less in it is still one")
@@ -47,9 +48,34 @@ enum Fit {
 }
 
 /// A value that Restore writes back: cut, it would be another value.
-const ORIGINAL: &str = "status.memory.keys{}.original";
+const ORIGINAL: [&str; 5] = ["original", "{}", "keys", "memory", "status"];
 
-fn cut(schema: &Value, value: &mut Value, at: &str) -> Fit {
+/// Where a value stands: its name, and what it stands in. No text is made of it, since nearly every status fits.
+struct At<'a> {
+    name: &'a str,
+    within: Option<&'a Self>,
+}
+
+impl<'a> At<'a> {
+    fn of(name: &'a str) -> Self {
+        Self { name, within: None }
+    }
+
+    fn below(&'a self, name: &'a str) -> Self {
+        Self {
+            name,
+            within: Some(self),
+        }
+    }
+
+    /// Is it the path with these names, the innermost first?
+    fn is(&self, names: &[&str]) -> bool {
+        let outward = std::iter::successors(Some(self), |at| at.within);
+        outward.map(|at| at.name).eq(names.iter().copied())
+    }
+}
+
+fn cut(schema: &Value, value: &mut Value, at: &At<'_>) -> Fit {
     match value {
         Value::String(text) => cut_text(schema, text),
         Value::Array(items) => {
@@ -64,7 +90,7 @@ fn cut(schema: &Value, value: &mut Value, at: &str) -> Fit {
                 fit = Fit::Cut;
             }
             for item in items {
-                if cut(&schema["items"], item, &format!("{at}[]")) != Fit::AsItWas {
+                if cut(&schema["items"], item, &at.below("[]")) != Fit::AsItWas {
                     fit = Fit::Cut;
                 }
             }
@@ -75,14 +101,14 @@ fn cut(schema: &Value, value: &mut Value, at: &str) -> Fit {
             let mut left_out = Vec::new();
             for (name, value) in fields.iter_mut() {
                 let (schema, at) = match schema.get("additionalProperties") {
-                    Some(values) => (values, format!("{at}{{}}")),
-                    None => (&schema["properties"][name], format!("{at}.{name}")),
+                    Some(values) => (values, at.below("{}")),
+                    None => (&schema["properties"][name], at.below(name)),
                 };
                 match cut(schema, value, &at) {
                     Fit::AsItWas => {}
                     Fit::Cut => {
                         fit = Fit::Cut;
-                        if at == ORIGINAL {
+                        if at.is(&ORIGINAL) {
                             left_out.push(name.clone());
                         }
                     }
