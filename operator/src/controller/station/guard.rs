@@ -1,10 +1,13 @@
 //! What is checked right before each frame leaves: everything may have changed since the plan was made.
 
+use std::collections::BTreeSet;
+
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use stationkeeper_core::catalogue::StationCatalogue;
-use stationkeeper_core::plan::{Change, Plan, Why};
+use stationkeeper_core::plan::{Plan, Why};
 use stationkeeper_core::station::{Activity, Brake};
+use stationkeeper_core::words::ConfigRef;
 
 use super::Site;
 use crate::controller::context::Context;
@@ -40,15 +43,38 @@ pub(super) fn still_allowed(
     }
 }
 
+/// What a pass was planned for; gathered once, since it is asked for before each frame.
+pub(super) struct Expected<'a> {
+    session: Option<u64>,
+    needs_idle: bool,
+    /// The configs whose settings are written, with their generations.
+    configs: BTreeSet<(&'a ConfigRef, i64)>,
+}
+
+impl<'a> Expected<'a> {
+    /// By a plan, the station's catalogue, and the connection that it was made on.
+    pub(super) fn of(
+        planned: &'a Plan,
+        catalogue: &StationCatalogue,
+        session: Option<u64>,
+    ) -> Self {
+        let any_write_boots = catalogue.quirks().boots_on_write == Some(true);
+        let mut changes = planned.changes.iter();
+        let declared = changes
+            .clone()
+            .filter(|change| change.why != Why::Restore)
+            .map(|change| (&change.config, change.generation));
+        Self {
+            session,
+            configs: declared.collect(),
+            needs_idle: any_write_boots || changes.any(|change| change.definition.needs_idle()),
+        }
+    }
+}
+
 /// Checked right before each frame of a pass: is it still the connection, the idle station and the configs that the plan
 /// was made for?
-pub(super) fn as_planned(
-    site: &Site<'_>,
-    session: Option<u64>,
-    act: Act,
-    planned: &Plan,
-    catalogue: &StationCatalogue,
-) -> Result<(), Stop> {
+pub(super) fn as_planned(site: &Site<'_>, expected: &Expected<'_>, act: Act) -> Result<(), Stop> {
     let Site {
         context, identity, ..
     } = site;
@@ -56,7 +82,7 @@ pub(super) fn as_planned(
     let Some(presence) = context
         .connector
         .presence(identity)
-        .filter(|presence| presence.session == session)
+        .filter(|presence| presence.session == expected.session)
     else {
         return stop("the station has reconnected");
     };
@@ -66,23 +92,14 @@ pub(super) fn as_planned(
     if presence.busy_with_firmware {
         return stop("a firmware update or an upload of diagnostics is under way");
     }
-    let any_write_boots = catalogue.quirks().boots_on_write == Some(true);
-    let needs_idle = any_write_boots
-        || planned
-            .changes
-            .iter()
-            .any(|change| change.definition.needs_idle());
-    if needs_idle && presence.activity != Activity::Idle {
+    if expected.needs_idle && presence.activity != Activity::Idle {
         return stop("the station is in use");
     }
-    let is_current = |change: &Change| {
-        change.why == Why::Restore
-            || context
-                .configs
-                .get(&change.config)
-                .is_some_and(|config| !config.suspended && config.generation == change.generation)
+    let is_current = |(config, generation): &(&ConfigRef, i64)| {
+        let now = context.configs.get(config);
+        now.is_some_and(|now| !now.suspended && now.generation == *generation)
     };
-    if !planned.changes.iter().all(is_current) {
+    if !expected.configs.iter().all(is_current) {
         return stop("a config has changed since the plan was made");
     }
     Ok(())

@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::Site;
 use super::deciding::{Decided, Declared, plan_for};
 use super::facts::{Known, take_events};
-use super::guard::{as_planned, still_allowed};
+use super::guard::{Expected, as_planned, still_allowed};
 use super::reading::read;
 use super::telling::{tell, told_of};
 use crate::clock;
@@ -133,6 +133,7 @@ async fn send(site: &Site<'_>, declared: &Declared, known: &Known, decided: &Dec
     let Site {
         context, station, ..
     } = site;
+    let expected = Expected::of(&decided.planned, &declared.catalogue, known.session);
     let guard = |act| {
         still_allowed(context, station, act)?;
         let catalogues = context.catalogues.version(&known.facts.namespace);
@@ -140,13 +141,7 @@ async fn send(site: &Site<'_>, declared: &Declared, known: &Known, decided: &Dec
             let why = "a KeyCatalogue has changed since the plan was made";
             return Err(Stop(why.to_owned()));
         }
-        as_planned(
-            site,
-            known.session,
-            act,
-            &decided.planned,
-            &declared.catalogue,
-        )
+        as_planned(site, &expected, act)
     };
     let namespace = station.namespace().unwrap_or_default();
     let name = station.name_any();
