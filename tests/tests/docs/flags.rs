@@ -132,7 +132,10 @@ fn every_flag_that_a_page_names_exists() -> Result<()> {
         }
         for block in &page.blocks {
             let joined = block.text.replace("\\\n", " ");
-            for line in joined.lines().filter_map(after_our_name) {
+            // Where prompts are shown, the other lines are output.
+            let prompts = joined.lines().any(|line| line.starts_with("$ "));
+            let typed = |line: &&str| !prompts || line.starts_with("$ ");
+            for line in joined.lines().filter(typed).filter_map(after_our_name) {
                 seen += 1;
                 tell(block.line, faults_of_line(&program, line));
             }
