@@ -85,6 +85,43 @@ pub(super) const MEMORY_LIST: u32 = 64;
 /// A path and what is laid over it.
 pub(super) type Row = (&'static str, &'static [Bound]);
 
+/// The conditions, which every kind has in its status.
+pub(super) const CONDITIONS: &[Row] = &[
+    ("status.conditions", &[List(MapBy("type"), 0, 16)]),
+    (
+        "status.conditions[].lastTransitionTime",
+        &[Says("When `status` last changed.")],
+    ),
+    (
+        "status.conditions[].message",
+        &[
+            MESSAGE,
+            Says("What the condition means here and what to do, in words."),
+        ],
+    ),
+    (
+        "status.conditions[].observedGeneration",
+        &[Says(
+            "The `metadata.generation` that the condition speaks of.",
+        )],
+    ),
+    (
+        "status.conditions[].reason",
+        &[Text(1, 128), Says("Why, in one word for machines.")],
+    ),
+    (
+        "status.conditions[].status",
+        &[OneOf(&["True", "False", "Unknown"])],
+    ),
+    (
+        "status.conditions[].type",
+        &[
+            Text(1, 128),
+            Says("Which condition it is, for example `Ready`."),
+        ],
+    ),
+];
+
 /// `ChargeStationConfig`.
 pub(super) const CONFIG: &[Row] = &[
     ("spec.consent", &[List(Set, 0, 7)]),
@@ -151,39 +188,6 @@ pub(super) const CONFIG: &[Row] = &[
         ],
     ),
     ("spec.stations.selector.matchLabels{}", &[LABEL_VALUE]),
-    ("status.conditions", &[List(MapBy("type"), 0, 16)]),
-    (
-        "status.conditions[].lastTransitionTime",
-        &[Says("When `status` last changed.")],
-    ),
-    (
-        "status.conditions[].message",
-        &[
-            MESSAGE,
-            Says("What the condition means here and what to do, in words."),
-        ],
-    ),
-    (
-        "status.conditions[].observedGeneration",
-        &[Says(
-            "The `metadata.generation` that the condition speaks of.",
-        )],
-    ),
-    (
-        "status.conditions[].reason",
-        &[Text(1, 128), Says("Why, in one word for machines.")],
-    ),
-    (
-        "status.conditions[].status",
-        &[OneOf(&["True", "False", "Unknown"])],
-    ),
-    (
-        "status.conditions[].type",
-        &[
-            Text(1, 128),
-            Says("Which condition it is, for example `Ready`."),
-        ],
-    ),
     ("status.examples", &[List(Atomic, 0, 20)]),
     (
         "status.examples[].key",
@@ -257,39 +261,6 @@ pub(super) const STATION: &[Row] = &[
     ("spec.hardware.model", &[HARDWARE_GIVEN]),
     ("spec.hardware.vendor", &[HARDWARE_GIVEN]),
     ("spec.identity", &[Text(1, 255)]),
-    ("status.conditions", &[List(MapBy("type"), 0, 16)]),
-    (
-        "status.conditions[].lastTransitionTime",
-        &[Says("When `status` last changed.")],
-    ),
-    (
-        "status.conditions[].message",
-        &[
-            MESSAGE,
-            Says("What the condition means here and what to do, in words."),
-        ],
-    ),
-    (
-        "status.conditions[].observedGeneration",
-        &[Says(
-            "The `metadata.generation` that the condition speaks of.",
-        )],
-    ),
-    (
-        "status.conditions[].reason",
-        &[Text(1, 128), Says("Why, in one word for machines.")],
-    ),
-    (
-        "status.conditions[].status",
-        &[OneOf(&["True", "False", "Unknown"])],
-    ),
-    (
-        "status.conditions[].type",
-        &[
-            Text(1, 128),
-            Says("Which condition it is, for example `Ready`."),
-        ],
-    ),
     ("status.deviationCount", &[Number(0, i32::MAX as i64)]),
     ("status.deviations", &[List(Atomic, 0, 50)]),
     (
@@ -636,39 +607,6 @@ pub(super) const CATALOGUE: &[Row] = &[
     ("spec.sources{}.publisher", &[Text(1, 256)]),
     ("spec.sources{}.title", &[Text(1, 256)]),
     ("spec.vendor", &[HARDWARE_GIVEN]),
-    ("status.conditions", &[List(MapBy("type"), 0, 16)]),
-    (
-        "status.conditions[].lastTransitionTime",
-        &[Says("When `status` last changed.")],
-    ),
-    (
-        "status.conditions[].message",
-        &[
-            MESSAGE,
-            Says("What the condition means here and what to do, in words."),
-        ],
-    ),
-    (
-        "status.conditions[].observedGeneration",
-        &[Says(
-            "The `metadata.generation` that the condition speaks of.",
-        )],
-    ),
-    (
-        "status.conditions[].reason",
-        &[Text(1, 128), Says("Why, in one word for machines.")],
-    ),
-    (
-        "status.conditions[].status",
-        &[OneOf(&["True", "False", "Unknown"])],
-    ),
-    (
-        "status.conditions[].type",
-        &[
-            Text(1, 128),
-            Says("Which condition it is, for example `Ready`."),
-        ],
-    ),
     ("status.findings", &[List(Atomic, 0, 20)]),
     (
         "status.findings[].key",

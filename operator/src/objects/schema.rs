@@ -129,6 +129,7 @@ fn root_schema(kind: Kind) -> Value {
     at_every_node(&mut root, &mut String::new(), &mut |path, node| {
         mannerly(path, node)
     });
+    lay_over(&mut root, bounds::CONDITIONS);
     lay_over(&mut root, kind.bounds());
     add_rules(&mut root, kind.rules());
     root["properties"]["status"]["default"] = json!({"observedGeneration": -1});
@@ -341,7 +342,8 @@ mod tests {
     fn every_row_and_rule_meets_a_field() {
         for kind in Kind::ALL {
             let paths: Vec<String> = nodes(kind).into_iter().map(|(path, _)| path).collect();
-            let rows = kind.bounds().iter().map(|(at, _)| *at);
+            let rows = bounds::CONDITIONS.iter().chain(kind.bounds());
+            let rows = rows.map(|(at, _)| *at);
             for at in rows.chain(kind.rules().iter().map(|rule| rule.at)) {
                 assert!(
                     paths.iter().any(|path| path == at),
