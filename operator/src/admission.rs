@@ -103,12 +103,14 @@ fn credentials(
 pub async fn without_credentials(secrets: &SecretCache, station: &ChargeStation) -> Option<String> {
     let authentication = station.spec.authentication.as_ref();
     let authentication = authentication.filter(|authentication| !authentication.none)?;
-    for (namespace, name) in secrets_of(station) {
-        // What is wrong with it is told by what is held afterwards.
-        let _ = secrets.get(&namespace, &name).await;
+    let none = || credentials(secrets, station, authentication).map(|known| known.is_empty());
+    if none() != Some(false) {
+        for (namespace, name) in secrets_of(station) {
+            // What is wrong with it is told by what is held afterwards.
+            let _ = secrets.get(&namespace, &name).await;
+        }
     }
-    let none = credentials(secrets, station, authentication)?.is_empty();
-    none.then(|| missing_credentials(station, authentication))
+    none()?.then(|| missing_credentials(station, authentication))
 }
 
 fn missing_credentials(station: &ChargeStation, authentication: &Authentication) -> String {
