@@ -17,6 +17,15 @@ pub(crate) struct Step {
     pub(crate) refused: bool,
 }
 
+impl Step {
+    /// Does it change nothing, so that it may be run again?
+    pub(crate) fn only_reads(&self) -> bool {
+        ["kubectl get ", "kubectl describe "]
+            .iter()
+            .any(|reads| self.command.starts_with(reads))
+    }
+}
+
 /// The commands of a page in their order.
 pub(crate) fn steps(page: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
