@@ -13,6 +13,7 @@ mod publish;
 mod queue;
 mod removal;
 mod station;
+mod vetting;
 
 pub use catalogue_status::tell_catalogues;
 pub use catalogues::{Catalogues, UnreadableCatalogue};
@@ -22,3 +23,4 @@ pub use gather::{Configs, PAUSED, REGISTERED, Unreadable};
 pub use live::{Live, Lives, Told};
 pub use queue::run_stations;
 pub use station::reconcile;
+pub use vetting::Kinds;

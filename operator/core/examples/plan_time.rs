@@ -3,7 +3,8 @@
 //! `cargo run --release -p stationkeeper-core --example plan_time [ROUNDS]`
 //!
 //! A station of 40 keys and 3 layers, with the built-in catalogue: all in sync, and with every fourth key differing.
-//! Measured is resolve + validate + plan, as a reconcile makes them, and each step alone.
+//! Measured is validate + plan, as a reconcile makes them for every station, and resolve + vet, which it makes once for all
+//! stations that share their layers and their catalogue; then each step alone.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -19,7 +20,7 @@ use stationkeeper_core::observed::{Observed, Reading};
 use stationkeeper_core::plan::plan;
 use stationkeeper_core::resolve::resolve;
 use stationkeeper_core::station::{Activity, Capabilities, Link, Policy, Role, StationFacts};
-use stationkeeper_core::validate::validate;
+use stationkeeper_core::validate::{validate, vet};
 use stationkeeper_core::words::{ConfigRef, Device, Key};
 
 const KEYS: usize = 40;
@@ -63,18 +64,22 @@ pub(crate) fn document(rounds: u32) -> serde_json::Value {
         "keys": keys.len(),
         "layers": layers.len(),
         "rounds": rounds,
-        "microsPerStation": whole.total,
+        "microsPerStation": whole.station,
+        "microsPerSharedLayers": whole.layers,
         "resolveMicros": whole.resolve,
+        "vetMicros": whole.vet,
         "validateMicros": whole.validate,
         "planMicros": whole.plan,
         "changes": changing.changes,
-        "microsPerStationWithChanges": changing.total,
+        "microsPerStationWithChanges": changing.station,
     })
 }
 
 struct Measured {
-    total: f64,
+    station: f64,
+    layers: f64,
     resolve: f64,
+    vet: f64,
     validate: f64,
     plan: f64,
     changes: usize,
@@ -89,7 +94,8 @@ fn measure(
 ) -> Measured {
     let policy = Policy::default();
     let resolved = resolve(layers, catalogue);
-    let desired = validate(&resolved, catalogue, station, observed);
+    let vetted = vet(&resolved, catalogue);
+    let desired = vetted.for_station(station, observed);
     let memory = plan(
         &desired,
         observed,
@@ -108,9 +114,8 @@ fn measure(
         Timestamp::UNIX_EPOCH,
     );
     assert_eq!(planned.keys.len(), KEYS, "every key is planned");
-    let whole = || {
-        let resolved = resolve(layers, catalogue);
-        let desired = validate(&resolved, catalogue, station, observed);
+    let of_station = || {
+        let desired = vetted.for_station(station, observed);
         black_box(plan(
             &desired,
             observed,
@@ -120,11 +125,14 @@ fn measure(
             Timestamp::UNIX_EPOCH,
         ));
     };
+    let of_layers = || drop(black_box(vet(&resolve(layers, catalogue), catalogue)));
     Measured {
-        total: micros(rounds, whole),
+        station: micros(rounds, of_station),
+        layers: micros(rounds, of_layers),
         resolve: micros(rounds, || drop(black_box(resolve(layers, catalogue)))),
+        vet: micros(rounds, || drop(black_box(vet(&resolved, catalogue)))),
         validate: micros(rounds, || {
-            drop(black_box(validate(&resolved, catalogue, station, observed)))
+            drop(black_box(vetted.for_station(station, observed)))
         }),
         plan: micros(rounds, || {
             drop(black_box(plan(

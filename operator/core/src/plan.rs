@@ -44,6 +44,7 @@ use holds::Hold;
 use order::Candidate;
 use table::{Next, Ruling};
 
+pub(crate) use in_sync::digest_of;
 pub use in_sync::was_in_sync;
 pub use told::in_sync_message;
 
@@ -178,7 +179,7 @@ pub fn plan(
             Case::new(
                 setting,
                 reading,
-                after.keys.get(&setting.key),
+                after.keys.get(setting.key()),
                 &after,
                 &ground,
             )
@@ -212,7 +213,7 @@ pub fn plan(
         room,
     );
     for (key, hold) in ordered.waiting {
-        if let Ok(at) = cases.binary_search_by(|case| case.setting.key.cmp(&key)) {
+        if let Ok(at) = cases.binary_search_by(|case| case.setting.key().cmp(&key)) {
             held[at] = Some(hold);
         }
     }
@@ -254,11 +255,11 @@ fn needs_boot_after_all(case: &Case<'_>) -> Option<Finding> {
     disagrees.then(|| Finding {
         severity: Severity::Warning,
         rule: "TakesEffectDisagrees".to_owned(),
-        key: Some(case.setting.key.clone()),
+        key: Some(case.setting.key().clone()),
         message: format!(
             "the catalogue says that {} takes effect at once, the station says that it needs a boot; the station's word \
              counts",
-            case.setting.key
+            case.setting.key()
         ),
     })
 }
@@ -272,12 +273,12 @@ fn candidate(
     rulings: &[Ruling],
 ) -> Candidate {
     let setting = case.setting;
-    let definition = &setting.definition;
+    let definition = setting.definition();
     let restores =
         setting.when_removed() == WhenRemoved::Restore && !case.hidden && case.observed().is_some();
     let after = holds::first_ones(case);
     let change = Change {
-        key: setting.key.clone(),
+        key: setting.key().clone(),
         spelling: case.spelling().clone(),
         value: case.desired_value(),
         alternative: setting.alternative.clone(),
@@ -328,14 +329,14 @@ fn newer_memory(desired: &Desired, memory: &Memory) -> Plan {
 
 fn held_whole(setting: &DesiredSetting, message: &str) -> KeyVerdict {
     KeyVerdict {
-        key: setting.key.clone(),
+        key: setting.key().clone(),
         state: State::Unknown,
         reason: Reason::NewerMemory,
         message: message.to_owned(),
         desired: setting.shown_value().map(str::to_owned),
         observed: None,
         config: setting.config().clone(),
-        mode: setting.mode,
+        mode: setting.mode(),
         actionable: false,
     }
 }

@@ -56,14 +56,28 @@ pub fn check_rules<'a>(
     catalogue: &StationCatalogue,
     identity: Option<&str>,
 ) -> Vec<Finding> {
+    let definitions: Vec<_> = values.keys().map(|key| catalogue.definition(key)).collect();
     let declared = values
         .iter()
-        .filter_map(|(key, value)| Some((key, *value, catalogue.find(key)?)))
-        .collect();
+        .zip(&definitions)
+        .map(|((key, value), definition)| Declared {
+            key,
+            value,
+            definition,
+        });
+    check_declared(declared.collect(), &observed, catalogue, identity)
+}
+
+/// As [`check_rules`], for who has looked the definitions up: `declared` is sorted by key.
+pub(crate) fn check_declared<'a>(
+    declared: Vec<Declared<'_>>,
+    observed: &dyn Fn(&Key) -> Option<&'a str>,
+    catalogue: &StationCatalogue,
+    identity: Option<&str>,
+) -> Vec<Finding> {
     let situation = Situation {
-        values,
         declared,
-        observed: &observed,
+        observed,
         catalogue,
         identity,
     };
@@ -71,6 +85,13 @@ pub fn check_rules<'a>(
         .iter()
         .flat_map(|rule| (rule.check)(rule, &situation))
         .collect()
+}
+
+/// A key with its desired value, and what is known of it.
+pub(crate) struct Declared<'s> {
+    pub(crate) key: &'s Key,
+    pub(crate) value: &'s str,
+    pub(crate) definition: &'s Definition,
 }
 
 /// Keys that the rules read on the station besides those that are declared: whoever plans a read may ask for them as
@@ -95,9 +116,8 @@ pub fn companions(values: &BTreeMap<Key, &str>, catalogue: &StationCatalogue) ->
 
 /// All that a rule may look at.
 struct Situation<'s, 'o: 's> {
-    values: &'s BTreeMap<Key, &'s str>,
-    /// The declared keys that the catalogue knows, looked up once for all rules.
-    declared: Vec<(&'s Key, &'s str, &'s Definition)>,
+    /// The declared keys, sorted.
+    declared: Vec<Declared<'s>>,
     observed: &'s (dyn Fn(&Key) -> Option<&'o str> + 's),
     catalogue: &'s StationCatalogue,
     identity: Option<&'s str>,
@@ -106,10 +126,11 @@ struct Situation<'s, 'o: 's> {
 impl<'s, 'o: 's> Situation<'s, 'o> {
     /// The desired value, if the key is declared.
     fn desired(&self, name: &str) -> Option<&'s str> {
-        match self.catalogue.known_name(name) {
-            Some(key) => self.values.get(key).copied(),
-            None => self.values.get(&Key::new(name)).copied(),
-        }
+        let name = self.catalogue.known_name(name).map_or(name, Key::as_str);
+        let at = self
+            .declared
+            .binary_search_by(|declared| declared.key.as_str().cmp(name));
+        at.ok().map(|at| self.declared[at].value)
     }
 
     /// What the station will hold: the desired value, else what it was seen to hold.
@@ -154,7 +175,10 @@ impl<'s, 'o: 's> Situation<'s, 'o> {
 
     /// The declared keys that the catalogue knows, with their values.
     fn declared(&self) -> impl Iterator<Item = (&'s Key, &'s str, &'s Definition)> {
-        self.declared.iter().copied()
+        self.declared
+            .iter()
+            .filter(|declared| declared.definition.known)
+            .map(|declared| (declared.key, declared.value, declared.definition))
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod barrier;
 mod hash;
+mod vetted;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,14 +15,16 @@ use std::sync::Arc;
 use crate::catalogue::{Access, Definition, StationCatalogue};
 use crate::layer::{Consent, Layer, Mode, SettingValue, WhenRemoved};
 use crate::observed::{Observed, Reading};
-use crate::resolve::{Resolved, ResolvedSetting};
-use crate::rules::check_rules;
+use crate::resolve::Resolved;
+use crate::rules::{Declared, check_declared};
 use crate::state::{Reason, State};
 use crate::station::StationFacts;
 use crate::value;
 use crate::words::{ConfigRef, Finding, Key, Severity};
+use vetted::VettedSetting;
 
 pub(crate) use barrier::{is_read_only, missing_consent};
+pub use vetted::{Vetted, vet};
 
 /// What the station should have, and what may be done about each key.
 #[derive(Clone, Debug, Default)]
@@ -41,57 +44,78 @@ pub struct Desired {
 /// One setting, validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DesiredSetting {
-    /// The canonical name.
-    pub key: Key,
-    /// The value: canonical on the wire if its type is known.
-    pub value: SettingValue,
-    /// All that is known of the key for this station.
-    pub definition: Arc<Definition>,
-    /// The mode, after the setting's narrowing.
-    pub mode: Mode,
-    /// The layer whose setting it is, without its settings.
-    pub layer: Arc<Layer>,
+    vetted: Arc<VettedSetting>,
     /// Rows 1 and 2 of the table, or a held layer: nothing is written, whatever is observed.
-    pub barrier: Option<Barrier>,
+    pub barrier: Option<Arc<Barrier>>,
     /// A string from the other vocabulary (label for code), to be tried once when the first is Rejected.
     pub alternative: Option<String>,
 }
 
 impl DesiredSetting {
+    /// The canonical name.
+    pub fn key(&self) -> &Key {
+        &self.vetted.key
+    }
+
+    /// The value: canonical on the wire if its type is known.
+    pub fn value(&self) -> &SettingValue {
+        &self.vetted.value
+    }
+
+    /// All that is known of the key for this station.
+    pub fn definition(&self) -> &Arc<Definition> {
+        &self.vetted.definition
+    }
+
+    /// The mode, after the setting's narrowing.
+    pub fn mode(&self) -> Mode {
+        self.vetted.mode
+    }
+
+    /// The layer whose setting it is, without its settings.
+    pub fn layer(&self) -> &Layer {
+        &self.vetted.layer
+    }
+
+    /// What memory keeps of it when it is in sync; `None` for secrets.
+    pub(crate) fn digest(&self) -> Option<u32> {
+        self.vetted.digest
+    }
+
     /// Whose setting it is.
     pub fn config(&self) -> &ConfigRef {
-        &self.layer.config
+        &self.layer().config
     }
 
     /// The generation of that config.
     pub fn generation(&self) -> i64 {
-        self.layer.generation
+        self.layer().generation
     }
 
     /// What its config consents to.
     pub fn consent(&self) -> &BTreeSet<Consent> {
-        &self.layer.consent
+        &self.layer().consent
     }
 
     /// What is to be done when it is removed.
     pub fn when_removed(&self) -> WhenRemoved {
-        self.layer.when_removed
+        self.layer().when_removed
     }
 
     /// Must its value never be shown? So for every value that came from a Secret, and for keys that hold secrets.
     pub fn is_secret(&self) -> bool {
-        self.definition.is_secret() || !matches!(self.value, SettingValue::Plain(_))
+        self.definition().is_secret() || !matches!(self.value(), SettingValue::Plain(_))
     }
 
     /// Does a read say nothing about it? (Rows 5 to 8: write-only or Secret.)
     pub fn is_hidden(&self) -> bool {
-        self.is_secret() || !self.definition.is_readable()
+        self.is_secret() || !self.definition().is_readable()
     }
 
     /// The desired value as a person may see it.
     pub fn shown_value(&self) -> Option<&str> {
-        match &self.value {
-            SettingValue::Plain(value) if !self.definition.is_secret() => Some(value),
+        match self.value() {
+            SettingValue::Plain(value) if !self.definition().is_secret() => Some(value),
             SettingValue::Plain(_)
             | SettingValue::Secret { .. }
             | SettingValue::SecretMissing { .. } => None,
@@ -113,80 +137,94 @@ pub struct Barrier {
     pub message: String,
 }
 
-/// Validates. `observed` is used only for what rules compare with on the station (MaxLength companions, profiles) and
+impl Barrier {
+    /// What a finding, an error, puts in the way of the key that it is about.
+    fn of_finding(finding: &Finding, state: State) -> Self {
+        Self {
+            rule: Cow::Owned(finding.rule.clone()),
+            state,
+            reason: Reason::SeeMessage,
+            message: finding.message.clone(),
+        }
+    }
+}
+
+/// Validates for one station. `observed` is used only for what rules compare with on the station (MaxLength companions, profiles) and
 /// for its own word about access.
+///
+/// Stations that share their layers and their catalogue can share the first half of it: see [`vet`].
 pub fn validate(
     resolved: &Resolved,
     catalogue: &StationCatalogue,
     station: &StationFacts,
     observed: &Observed,
 ) -> Desired {
-    let profiles = profiles(station, observed);
-    let readings = observed.along(resolved.settings.keys());
-    let mut findings = Vec::new();
-    let mut settings: BTreeMap<Key, DesiredSetting> = resolved
-        .settings
-        .iter()
-        .zip(readings)
-        .map(|((key, setting), reading)| {
-            findings.extend(reading.and_then(|reading| disagreement(key, setting, reading)));
-            (
-                key.clone(),
-                desired_setting(key, setting, station, profiles.as_deref(), reading),
-            )
-        })
-        .collect();
-    for finding in catalogue.findings() {
-        bar(&mut settings, finding, State::Conflict);
-        let is_managed = |key: &Key| settings.contains_key(key);
-        if finding.key.as_ref().is_some_and(is_managed) {
-            findings.push(finding.clone());
+    vet(resolved, catalogue).for_station(station, observed)
+}
+
+impl Vetted {
+    /// The half of [`validate`] that looks at the station.
+    pub fn for_station(&self, station: &StationFacts, observed: &Observed) -> Desired {
+        let profiles = profiles(station, observed);
+        let readings = observed.along(self.settings.iter().map(|setting| &setting.key));
+        let mut findings = self.findings.clone();
+        let mut settings: Vec<DesiredSetting> = Vec::with_capacity(self.settings.len());
+        for (vetted, reading) in self.settings.iter().zip(readings) {
+            findings.extend(reading.and_then(|reading| disagreement(vetted, reading)));
+            settings.push(desired_setting(
+                vetted,
+                station,
+                profiles.as_deref(),
+                reading,
+            ));
         }
-    }
-    let broken = broken_rules(&settings, catalogue, station, observed);
-    for finding in &broken {
-        bar(&mut settings, finding, State::Invalid);
-    }
-    findings.extend(broken);
-    findings.sort();
-    Desired {
-        hash: hash::of(&settings),
-        settings,
-        findings,
-        catalogue: catalogue.clone(),
+        let broken = broken_rules(&settings, &self.catalogue, station, observed);
+        for finding in &broken {
+            bar(&mut settings, finding);
+        }
+        findings.extend(broken);
+        findings.sort();
+        let settings = settings
+            .into_iter()
+            .map(|setting| (setting.key().clone(), setting));
+        Desired {
+            settings: settings.collect(),
+            findings,
+            hash: self.hash.clone(),
+            catalogue: self.catalogue.clone(),
+        }
     }
 }
 
 fn desired_setting(
-    key: &Key,
-    resolved: &ResolvedSetting,
+    vetted: &Arc<VettedSetting>,
     station: &StationFacts,
     profiles: Option<&[String]>,
     reading: Option<&Reading>,
 ) -> DesiredSetting {
-    let ResolvedSetting {
-        setting,
-        layer,
+    let VettedSetting {
+        key,
+        value,
         definition,
-        conflict: _,
-    } = resolved;
-    let barrier = barrier::barrier(key, resolved, station, profiles, reading);
-    let value = match &setting.value {
-        SettingValue::Plain(value) => SettingValue::Plain(value::to_wire(definition, value)),
-        other @ (SettingValue::Secret { .. } | SettingValue::SecretMissing { .. }) => other.clone(),
-    };
-    let alternative = match (&value, reading.and_then(Reading::value)) {
+        barrier,
+        consent,
+        contradiction,
+        ..
+    } = vetted.as_ref();
+    let may_be_written = || !is_read_only(definition, reading);
+    let barrier = barrier::on_this_station(key, definition, station.role, profiles)
+        .map(Arc::new)
+        .or_else(|| barrier.clone())
+        .or_else(|| consent.clone().filter(|_| may_be_written()))
+        .or_else(|| contradiction.clone());
+    let alternative = match (value, reading.and_then(Reading::value)) {
         (SettingValue::Plain(value), Some(shown)) if value != shown => {
             value::in_vocabulary_of(definition, value, shown)
         }
         _ => None,
     };
     DesiredSetting {
-        key: key.clone(),
-        value,
-        definition: Arc::clone(definition),
-        mode: setting.mode.map_or(layer.mode, |mode| mode.min(layer.mode)),
-        layer: Arc::clone(layer),
+        vetted: Arc::clone(vetted),
         barrier,
         alternative,
     }
@@ -216,43 +254,50 @@ fn profiles<'a>(station: &'a StationFacts, observed: &Observed) -> Option<Cow<'a
 pub(crate) const PROFILES: &str = "SupportedFeatureProfiles";
 
 /// Holds a key because of an error about it, unless something else holds it already.
-fn bar(settings: &mut BTreeMap<Key, DesiredSetting>, finding: &Finding, state: State) {
-    if finding.severity == Severity::Error
-        && let Some(setting) = finding.key.as_ref().and_then(|key| settings.get_mut(key))
-        && setting.barrier.is_none()
+fn bar(settings: &mut [DesiredSetting], finding: &Finding) {
+    let Some(key) = finding
+        .key
+        .as_ref()
+        .filter(|_| finding.severity == Severity::Error)
+    else {
+        return;
+    };
+    if let Ok(at) = settings.binary_search_by(|setting| setting.key().cmp(key))
+        && settings[at].barrier.is_none()
     {
-        setting.barrier = Some(Barrier {
-            rule: Cow::Owned(finding.rule.clone()),
-            state,
-            reason: Reason::SeeMessage,
-            message: finding.message.clone(),
-        });
+        settings[at].barrier = Some(Arc::new(Barrier::of_finding(finding, State::Invalid)));
     }
 }
 
 /// The rules between keys, over the values that would be written.
 fn broken_rules(
-    settings: &BTreeMap<Key, DesiredSetting>,
+    settings: &[DesiredSetting],
     catalogue: &StationCatalogue,
     station: &StationFacts,
     observed: &Observed,
 ) -> Vec<Finding> {
     let identity = Some(station.identity.as_str()).filter(|identity| !identity.is_empty());
-    let values: BTreeMap<Key, &str> = settings
+    let declared = settings
         .iter()
-        .filter(|(_, setting)| setting.barrier.is_none())
-        .filter_map(|(key, setting)| Some((key.clone(), setting.shown_value()?)))
-        .collect();
-    check_rules(
-        &values,
-        |key| observed.readings.get(key).and_then(Reading::value),
+        .filter(|setting| setting.barrier.is_none())
+        .filter_map(|setting| {
+            Some(Declared {
+                key: setting.key(),
+                value: setting.shown_value()?,
+                definition: setting.definition(),
+            })
+        });
+    check_declared(
+        declared.collect(),
+        &|key| observed.readings.get(key).and_then(Reading::value),
         catalogue,
         identity,
     )
 }
 
 /// Where the station's own word about access differs from the catalogue's; the station's counts.
-fn disagreement(key: &Key, setting: &ResolvedSetting, reading: &Reading) -> Option<Finding> {
+fn disagreement(setting: &VettedSetting, reading: &Reading) -> Option<Finding> {
+    let key = &setting.key;
     let Reading::Known {
         readonly: Some(readonly),
         ..

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::catalogues::Catalogues;
 use super::gather::Configs;
 use super::live::{Lives, Told};
+use super::vetting::Kinds;
 use crate::connector::Connector;
 use crate::execute::Wire;
 use crate::leader::Leadership;
@@ -63,6 +64,8 @@ pub struct Context {
     pub stores: Stores,
     /// The configs, prepared for resolving.
     pub configs: Configs,
+    /// What they want of stations, kept for those that share it.
+    pub kinds: Kinds,
     /// Where status goes.
     pub publisher: Arc<dyn Publisher>,
     /// The way to stations.

@@ -74,13 +74,15 @@ impl Configs {
         }
     }
 
-    /// Takes a config in, or anew.
+    /// Takes a config in, or anew. One of which nothing changed that bears on stations stays the very one that it was.
     pub fn put(&self, config: &ChargeStationConfig) {
-        let prepared = Arc::new(prepare(config, self.unreadable.as_deref()));
+        let prepared = prepare(config, self.unreadable.as_deref());
         if let Ok(mut all) = self.prepared.write() {
-            all.entry(prepared.config.namespace.clone())
-                .or_default()
-                .insert(prepared.config.name.clone(), prepared);
+            let configs = all.entry(prepared.config.namespace.clone()).or_default();
+            let former = configs.get(&prepared.config.name);
+            if former.is_none_or(|former| !former.is_still(&prepared)) {
+                configs.insert(prepared.config.name.clone(), Arc::new(prepared));
+            }
         }
     }
 
@@ -193,6 +195,14 @@ impl Configs {
 }
 
 impl Prepared {
+    /// Is the other one the same object in the same generation, with the same standing?
+    fn is_still(&self, other: &Self) -> bool {
+        self.uid == other.uid
+            && self.generation == other.generation
+            && self.suspended == other.suspended
+            && self.layer.standing == other.layer.standing
+    }
+
     /// Does it select the station?
     pub fn applies(&self, station: &StationFacts) -> Applies {
         select::applies(&self.selection, &self.config.namespace, station)
@@ -289,40 +299,61 @@ fn plain(setting: &SettingSpec) -> Setting {
     }
 }
 
-/// The layers of a station: every config that selects it, or may.
-pub(super) async fn gather(
-    configs: &Configs,
-    secrets: &SecretCache,
-    station: &ChargeStation,
-    facts: &StationFacts,
-) -> Vec<Layer> {
-    let registered = station.annotations().contains_key(REGISTERED);
-    let mut layers = Vec::new();
-    for (config, applies) in configs.selecting(facts) {
-        let mut layer = config.layer.clone();
-        if config.secret {
-            layer.settings = Vec::with_capacity(config.settings.len());
-            for setting in &config.settings {
-                layer
-                    .settings
-                    .push(with_secret(setting, secrets, station).await);
-            }
+/// The configs that select a station, or may.
+pub(super) struct Selected {
+    /// By name, with how surely.
+    pub(super) configs: Vec<(Arc<Prepared>, Applies)>,
+    /// Nobody declared the station.
+    pub(super) registered: bool,
+}
+
+impl Selected {
+    /// Which configs select the station?
+    pub(super) fn by(configs: &Configs, station: &ChargeStation, facts: &StationFacts) -> Self {
+        Self {
+            configs: configs.selecting(facts),
+            registered: station.annotations().contains_key(REGISTERED),
         }
-        if registered {
-            layer.mode = Mode::Report;
-        }
-        if applies == Applies::Undecidable && layer.standing == Standing::Active {
-            layer.standing = Standing::Held {
-                reason: HeldLayer::Undecidable,
-                message: format!(
-                    "whether config {} selects this station is not known until the station has said what it is",
-                    config.config.name
-                ),
-            };
-        }
-        layers.push(layer);
     }
-    layers
+
+    /// Does one of them take a value from a Secret?
+    pub(super) fn names_secrets(&self) -> bool {
+        self.configs.iter().any(|(config, _)| config.secret)
+    }
+
+    /// The layers that they are for the station. (Network: Secrets that were never read.)
+    pub(super) async fn layers(
+        &self,
+        secrets: &SecretCache,
+        station: &ChargeStation,
+    ) -> Vec<Layer> {
+        let mut layers = Vec::with_capacity(self.configs.len());
+        for (config, applies) in &self.configs {
+            let mut layer = config.layer.clone();
+            if config.secret {
+                layer.settings = Vec::with_capacity(config.settings.len());
+                for setting in &config.settings {
+                    layer
+                        .settings
+                        .push(with_secret(setting, secrets, station).await);
+                }
+            }
+            if self.registered {
+                layer.mode = Mode::Report;
+            }
+            if *applies == Applies::Undecidable && layer.standing == Standing::Active {
+                layer.standing = Standing::Held {
+                    reason: HeldLayer::Undecidable,
+                    message: format!(
+                        "whether config {} selects this station is not known until the station has said what it is",
+                        config.config.name
+                    ),
+                };
+            }
+            layers.push(layer);
+        }
+        layers
+    }
 }
 
 async fn with_secret(

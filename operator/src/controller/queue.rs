@@ -113,6 +113,7 @@ fn from_changes(
                 Changed::Configs => {
                     synced.1 = true;
                     context.configs.replace(&context.stores.configs.state());
+                    context.kinds.forget();
                     // One that selects no station is told of too.
                     for config in context.stores.configs.state() {
                         let _ = context.touched.send(ObjectRef::from_obj(config.as_ref()));
@@ -129,11 +130,13 @@ fn from_changes(
                         // Our own status write, or an annotation that means nothing to stations.
                         continue;
                     }
+                    context.kinds.forget();
                 }
                 Changed::Catalogues => {
                     synced.2 = true;
                     let listed = context.stores.catalogues.state();
                     context.catalogues.replace(&listed);
+                    context.kinds.forget();
                     touch_catalogues(&context, listed.iter());
                 }
                 Changed::Catalogue(ref catalogue) => {
@@ -146,6 +149,7 @@ fn from_changes(
                         let _ = context.touched_catalogues.send(catalogue.clone());
                         continue;
                     }
+                    context.kinds.forget();
                     // A conflict with another of the namespace may have begun or ended.
                     let of_namespace = context
                         .stores

@@ -3,8 +3,6 @@
 //! `whenRemoved: Restore` writes an original value back only when a person deleted the setting or the config; a key
 //! that left because labels or the station's facts changed stays as it is (section 6 of the design).
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use stationkeeper_core::memory::{Memory, RemovedMemory};
 use stationkeeper_core::select::Applies;
@@ -22,9 +20,12 @@ pub(super) fn mark(
     station: &StationFacts,
     now: Timestamp,
 ) -> Memory {
-    let declared: BTreeSet<String> = desired.settings.keys().map(Key::folded).collect();
+    let is_declared = |key: &Key| {
+        desired.settings.contains_key(key)
+            || desired.settings.keys().any(|other| other.matches(key))
+    };
     for (key, entry) in &mut memory.keys {
-        if declared.contains(&key.folded()) {
+        if is_declared(key) {
             entry.removed = None;
             continue;
         }

@@ -493,7 +493,7 @@ impl Fleet<'_> {
             let barrier = desired
                 .settings
                 .get(key)
-                .and_then(|desired| desired.barrier.as_ref());
+                .and_then(|desired| desired.barrier.as_deref());
             let Some(index) = config.index(&setting.setting.key) else {
                 continue;
             };
@@ -705,7 +705,7 @@ fn between(
         let Some(Barrier { rule, message, .. }) = desired
             .settings
             .get(key)
-            .and_then(|desired| desired.barrier.as_ref())
+            .and_then(|desired| desired.barrier.as_deref())
             .filter(|barrier| barrier.rule == "Conflict")
         else {
             continue;

@@ -23,8 +23,8 @@ use crate::admission::ObjectDirectory;
 use crate::brake::BrakeLever;
 use crate::connector::Connector;
 use crate::controller::{
-    self, Catalogues, Configs, Context, Lives, UnreadableCatalogue, VerdictSink, run_stations,
-    summarise_configs, tell_catalogues,
+    self, Catalogues, Configs, Context, Kinds, Lives, UnreadableCatalogue, VerdictSink,
+    run_stations, summarise_configs, tell_catalogues,
 };
 use crate::folder::FolderSource;
 use crate::gateway::Gateway;
@@ -209,6 +209,7 @@ pub(super) async fn lead(
     let context = Arc::new(Context {
         stores: stores.clone(),
         configs: Configs::new(unreadable),
+        kinds: Kinds::default(),
         publisher: Arc::clone(&parts.source.publisher),
         connector: Arc::clone(&parts.gateway) as Arc<dyn Connector>,
         wire: Arc::new(wire),

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
 use super::definition::Definition;
@@ -29,6 +29,21 @@ struct Contents {
     findings: Vec<Finding>,
     /// The documents that each finding is about.
     about: Vec<Vec<String>>,
+}
+
+/// One and the same, not only equal: made once for a kind of device, and shared since.
+impl PartialEq for StationCatalogue {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.contents, &other.contents)
+    }
+}
+
+impl Eq for StationCatalogue {}
+
+impl Hash for StationCatalogue {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.contents).hash(state);
+    }
 }
 
 impl StationCatalogue {

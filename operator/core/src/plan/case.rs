@@ -91,7 +91,7 @@ impl<'a> Case<'a> {
         let reading =
             reading.filter(|_| ground.fresh || last_write.is_none_or(|write| write.since <= at));
         let write = last_write.filter(|write| same_value(setting, &write.value));
-        let owes = ground.owes(&setting.definition);
+        let owes = ground.owes(setting.definition());
         let until = match write.map(|write| write.answer) {
             Some(Answer::RebootRequired) => Until::Boot,
             Some(_) | None => owes.unwrap_or(Until::Boot),
@@ -113,7 +113,7 @@ impl<'a> Case<'a> {
             owing: owing(setting, key, write, owes.filter(|_| !boot_since), reading),
             owes,
             boot_since,
-            immediate: setting.definition.takes_effect() == TakesEffect::Immediately,
+            immediate: setting.definition().takes_effect() == TakesEffect::Immediately,
             max_attempts: ground.policy.max_attempts,
             quarantine_after: ground.policy.quarantine_after,
             retry_rejected,
@@ -189,12 +189,12 @@ impl<'a> Case<'a> {
                 | Reading::Ambiguous { .. }
                 | Reading::Failed { .. },
             )
-            | None => &self.setting.key,
+            | None => self.setting.key(),
         }
     }
 
     pub(super) fn desired_value(&self) -> RememberedValue {
-        remembered(&self.setting.value)
+        remembered(self.setting.value())
     }
 
     /// Did a write that somebody waits for reach the station, as far as other keys have to wait for it?
@@ -229,9 +229,9 @@ fn sight(setting: &DesiredSetting, reading: Option<&Reading>) -> Sight {
         Some(Reading::Unknown) => Sight::Unknown,
         Some(Reading::Unreported) => Sight::Unreported,
         Some(Reading::Ambiguous { .. }) => Sight::Ambiguous,
-        Some(Reading::Known { value, .. }) => match (&setting.value, value) {
+        Some(Reading::Known { value, .. }) => match (setting.value(), value) {
             (SettingValue::Plain(desired), Some(shown))
-                if same_text(&setting.definition, desired, shown) =>
+                if same_text(setting.definition(), desired, shown) =>
             {
                 Sight::Equal
             }
@@ -241,7 +241,7 @@ fn sight(setting: &DesiredSetting, reading: Option<&Reading>) -> Sight {
                 | SettingValue::SecretMissing { .. },
                 _,
             ) => Sight::Differs {
-                read_only: is_read_only(&setting.definition, reading),
+                read_only: is_read_only(setting.definition(), reading),
             },
         },
     }

@@ -43,9 +43,9 @@ pub(super) fn weigh(ground: &Ground<'_>, desired: &Desired) -> Memory {
     let mut all_read = ground.fresh;
     let mut digests = Vec::with_capacity(desired.settings.len());
     for (setting, reading) in desired.settings.values().zip(ground.fresh_readings()) {
-        let digest = in_sync::of_setting(setting);
+        let digest = setting.digest();
         let was_in_sync = digest.is_some_and(|digest| before.binary_search(&digest).is_ok());
-        let mut key = memory.keys.remove(&setting.key).unwrap_or_default();
+        let mut key = memory.keys.remove(setting.key()).unwrap_or_default();
         all_read &= reading.is_some() || setting.is_hidden() || setting.barrier.is_some();
         let witness = Witness {
             ground,
@@ -58,7 +58,7 @@ pub(super) fn weigh(ground: &Ground<'_>, desired: &Desired) -> Memory {
         let still = witness.weigh(&mut key);
         digests.extend(digest.filter(|_| still));
         if key != KeyMemory::default() {
-            memory.keys.insert(setting.key.clone(), key);
+            memory.keys.insert(setting.key().clone(), key);
         }
     }
     digests.sort_unstable();
@@ -96,9 +96,9 @@ fn recent_writes(memory: &Memory) -> Vec<RecentWrite<'_>> {
 
 /// Does a remembered value say the same as the desired one?
 pub(super) fn same_value(setting: &DesiredSetting, remembered: &RememberedValue) -> bool {
-    match (&setting.value, remembered) {
+    match (setting.value(), remembered) {
         (SettingValue::Plain(desired), RememberedValue::Plain(written)) => {
-            same_text(&setting.definition, desired, written)
+            same_text(setting.definition(), desired, written)
         }
         (SettingValue::Secret { version, length: _ }, RememberedValue::Secret(written)) => {
             version == written
@@ -172,9 +172,9 @@ impl Witness<'_> {
             Some(Reading::Known { value, .. }) => {
                 key.was_known = false;
                 end_falls(key, "GetConfiguration");
-                let equal = match (value, &self.setting.value) {
+                let equal = match (value, self.setting.value()) {
                     (Some(shown), SettingValue::Plain(desired)) => {
-                        same_text(&self.setting.definition, desired, shown)
+                        same_text(self.setting.definition(), desired, shown)
                     }
                     (Some(_), SettingValue::Secret { .. } | SettingValue::SecretMissing { .. })
                     | (None, _) => false,
@@ -257,7 +257,7 @@ impl Witness<'_> {
         if let Some(write) = key.write.as_ref()
             && write.answer == Answer::Rejected
             && write.known != 0
-            && write.known != setting.definition.digest()
+            && write.known != setting.definition().digest()
         {
             self.forget_write(key, |_| true);
         }
@@ -294,7 +294,7 @@ impl Witness<'_> {
 
     /// A write of which nobody knows whether it was sent may owe a boot.
     fn maybe_owed(&self, key: &KeyMemory) -> bool {
-        let until = self.ground.owes(&self.setting.definition);
+        let until = self.ground.owes(self.setting.definition());
         key.write.as_ref().zip(until).is_some_and(|(write, until)| {
             write.answer == Answer::Intended && !has_come(self.ground.memory, until, write.since)
         })
@@ -327,7 +327,7 @@ impl Witness<'_> {
             reason,
             since: memory.event,
             at: self.ground.now,
-            value: remembered(&self.setting.value),
+            value: remembered(self.setting.value()),
             by: if reason == Reason::SideEffect {
                 own_writes
             } else {
@@ -353,12 +353,12 @@ impl Witness<'_> {
         let others: Vec<&Key> = self
             .writes
             .iter()
-            .filter(|write| write.since > own && *write.key != self.setting.key)
+            .filter(|write| write.since > own && write.key != self.setting.key())
             .map(|write| write.key)
             .collect();
         let known: Vec<Key> = others
             .iter()
-            .filter(|other| self.ground.affects(other, &self.setting.key))
+            .filter(|other| self.ground.affects(other, self.setting.key()))
             .map(|key| (*key).clone())
             .collect();
         if known.is_empty() {
@@ -378,13 +378,13 @@ impl Witness<'_> {
         key.lost = Some(Lost {
             count,
             boot,
-            value: remembered(&self.setting.value),
+            value: remembered(self.setting.value()),
             declared: declared(self.setting),
         });
     }
 
     fn count_revert(&self, key: &mut KeyMemory, shown: Option<&str>) {
-        if self.setting.mode == Mode::Report {
+        if self.setting.mode() == Mode::Report {
             // Nobody writes it back: there is no fight.
             return;
         }
@@ -402,7 +402,7 @@ impl Witness<'_> {
         });
         if fought {
             key.contested = Some(Contest {
-                ours: remembered(&self.setting.value),
+                ours: remembered(self.setting.value()),
                 theirs: shown.unwrap_or_default().to_owned(),
                 at: now,
                 declared: declared(self.setting),

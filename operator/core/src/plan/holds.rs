@@ -54,11 +54,11 @@ impl Hold {
 
 /// Why the write of a desired key cannot be sent now.
 pub(super) fn hold(case: &Case<'_>, ground: &Ground<'_>) -> Option<Hold> {
-    if case.setting.mode == Mode::Report {
+    if case.setting.mode() == Mode::Report {
         return Some(Hold::because(Reason::Reported));
     }
     of_write(
-        &case.setting.definition,
+        case.setting.definition(),
         case.setting.is_secret(),
         case.write,
         case.falls(),
@@ -107,7 +107,7 @@ fn pause(
 
 /// The keys that are to be written before this one, going the way that it goes.
 pub(super) fn first_ones(case: &Case<'_>) -> Vec<Key> {
-    let Some(after) = &case.setting.definition.after else {
+    let Some(after) = &case.setting.definition().after else {
         return Vec::new();
     };
     after
@@ -119,11 +119,12 @@ pub(super) fn first_ones(case: &Case<'_>) -> Vec<Key> {
 }
 
 fn goes_that_way(case: &Case<'_>, after: &After) -> bool {
-    let (SettingValue::Plain(desired), Some(shown)) = (&case.setting.value, case.observed()) else {
+    let (SettingValue::Plain(desired), Some(shown)) = (case.setting.value(), case.observed())
+    else {
         return after.when == Direction::Any;
     };
     match (after.when, whole_number(desired), whole_number(shown)) {
-        (Direction::Any, _, _) => !same_text(&case.setting.definition, desired, shown),
+        (Direction::Any, _, _) => !same_text(case.setting.definition(), desired, shown),
         (Direction::Raising, Some(desired), Some(shown)) => desired > shown,
         (Direction::Lowering, Some(desired), Some(shown)) => desired < shown,
         (Direction::Raising | Direction::Lowering, _, _) => false,
@@ -150,7 +151,7 @@ fn managed(
     let state = |key: &Key| {
         let at = cases
             .iter()
-            .position(|case| case.setting.key.matches(key))?;
+            .position(|case| case.setting.key().matches(key))?;
         Some(rulings[at].state)
     };
     first

@@ -13,26 +13,23 @@ use crate::words::Key;
 
 /// Was the key in sync with this very desired value when the station was last read?
 pub fn was_in_sync(memory: &Memory, setting: &DesiredSetting) -> bool {
-    of_setting(setting).is_some_and(|digest| decode(&memory.in_sync).binary_search(&digest).is_ok())
+    setting
+        .digest()
+        .is_some_and(|digest| decode(&memory.in_sync).binary_search(&digest).is_ok())
 }
 
 /// The digest of a setting; `None` for secrets, of which nothing is kept here.
-pub(super) fn of_setting(setting: &DesiredSetting) -> Option<u32> {
-    match &setting.value {
-        SettingValue::Plain(value) if !setting.definition.is_secret() => {
-            Some(digest(&setting.key, &setting.definition, value))
-        }
+pub(crate) fn digest_of(key: &Key, definition: &Definition, value: &SettingValue) -> Option<u32> {
+    let value = match value {
+        SettingValue::Plain(value) if !definition.is_secret() => value,
         SettingValue::Plain(_)
         | SettingValue::Secret { .. }
-        | SettingValue::SecretMissing { .. } => None,
-    }
-}
-
-fn digest(key: &Key, definition: &Definition, value: &str) -> u32 {
+        | SettingValue::SecretMissing { .. } => return None,
+    };
     let mut hash = Fnv::new();
     hash.field(key.as_str())
         .field(&value::normalise(definition, value));
-    hash.folded()
+    Some(hash.folded())
 }
 
 /// The alphabet of base64 (RFC 4648, section 4).

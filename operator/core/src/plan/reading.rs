@@ -37,7 +37,7 @@ pub(super) fn missing(ground: &Ground<'_>, desired: &Desired, cases: &[Case<'_>]
             .falls()
             .map(|falls| ground.next_attempt(falls.at, falls.count));
         let reading = case.reading.filter(|_| ground.fresh);
-        wanted.want(ground, &case.setting.key, reading, fallen);
+        wanted.want(ground, case.setting.key(), reading, fallen);
     }
     for companion in companions(ground, desired) {
         wanted.want(ground, &companion, ground.fresh_reading(&companion), None);
@@ -96,7 +96,7 @@ fn companions(ground: &Ground<'_>, desired: &Desired) -> BTreeSet<Key> {
                 .flatten()
                 .map(|key| desired.catalogue.canonical(key)),
         );
-        let profile = setting.definition.profile();
+        let profile = setting.definition().profile();
         if ground.station.profiles.is_none()
             && profile.is_some_and(|profile| profile != Profile::Core)
         {
@@ -109,12 +109,12 @@ fn companions(ground: &Ground<'_>, desired: &Desired) -> BTreeSet<Key> {
 
 /// A list of one item is safe whatever the station's bound.
 fn list_bound(setting: &DesiredSetting) -> Option<&Key> {
-    let is_list = setting.definition.value_type() == Some(ValueType::List);
+    let is_list = setting.definition().value_type() == Some(ValueType::List);
     let several = setting
         .shown_value()
         .is_some_and(|value| value.contains(','));
     setting
-        .definition
+        .definition()
         .max_items_key
         .as_ref()
         .filter(|_| is_list && several)
@@ -123,7 +123,7 @@ fn list_bound(setting: &DesiredSetting) -> Option<&Key> {
 
 fn number_bound(setting: &DesiredSetting) -> Option<&Key> {
     setting
-        .definition
+        .definition()
         .at_most_key
         .as_ref()
         .map(|fact| &fact.value)

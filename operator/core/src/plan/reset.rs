@@ -43,7 +43,7 @@ pub(super) fn pending(
     }
     id.number(memory.boot);
     for (case, _) in grounds() {
-        id.field(case.setting.key.as_str());
+        id.field(case.setting.key().as_str());
         match case.desired_value() {
             RememberedValue::Plain(value) => id.field(&value),
             RememberedValue::Secret(version) => id.field(&version.0),
@@ -51,7 +51,7 @@ pub(super) fn pending(
     }
     let keys: Vec<Key> = waiting
         .iter()
-        .map(|(case, _)| case.setting.key.clone())
+        .map(|(case, _)| case.setting.key().clone())
         .collect();
     let reconnect_suffices = grounds().all(|(_, reason)| *reason == Reason::AwaitingReconnect);
     Some(PendingReset {

@@ -38,14 +38,14 @@ pub(super) fn verdict(
         Next::Write(_) => hold.is_none_or(Hold::ends_by_itself),
     };
     KeyVerdict {
-        key: setting.key.clone(),
+        key: setting.key().clone(),
         state,
         reason,
         message: message(case, ruling, hold, ground),
         desired: setting.shown_value().map(str::to_owned),
         observed: case.observed().map(str::to_owned),
         config: setting.config().clone(),
-        mode: setting.mode,
+        mode: setting.mode(),
         actionable,
     }
 }
@@ -77,7 +77,7 @@ fn message(case: &Case<'_>, ruling: &Ruling, hold: Option<&Hold>, ground: &Groun
 
 /// What is the matter, without what holds a write.
 fn what(case: &Case<'_>, ruling: &Ruling, ground: &Ground<'_>) -> String {
-    let key = &case.setting.key;
+    let key = case.setting.key();
     let config = case.setting.config();
     if let Some(barrier) = case.setting.barrier.as_ref().filter(|_| ruling.row <= 2) {
         return barrier.message.clone();
@@ -137,14 +137,14 @@ fn differing(case: &Case<'_>) -> String {
     match setting.shown_value() {
         Some(desired) => format!(
             "{} {}, and config {} wants {}",
-            setting.key,
+            setting.key(),
             shown(case),
             setting.config(),
             quoted(desired)
         ),
         None => format!(
             "{} is to be the secret that config {} names",
-            setting.key,
+            setting.key(),
             setting.config()
         ),
     }
@@ -193,7 +193,9 @@ fn quarantined(case: &Case<'_>) -> String {
     format!(
         "the connection ended {} times in a row during {} of {}; the key is left alone until the firmware changes or the \
          station is annotated with stationkeeper.dev/resume",
-        falls.count, falls.call, case.setting.key
+        falls.count,
+        falls.call,
+        case.setting.key()
     )
 }
 
@@ -220,7 +222,7 @@ fn failed(case: &Case<'_>) -> String {
 }
 
 fn reset_pending(case: &Case<'_>, reason: Reason) -> String {
-    let key = &case.setting.key;
+    let key = case.setting.key();
     let value = case
         .setting
         .shown_value()
@@ -255,7 +257,7 @@ fn rejected(case: &Case<'_>) -> String {
 
 /// What the catalogue knows of the values that are taken.
 fn allowed(case: &Case<'_>) -> Option<String> {
-    let definition = &case.setting.definition;
+    let definition = case.setting.definition();
     if let Some(range) = &definition.range {
         return Some(format!("{}", range.value));
     }
@@ -329,7 +331,7 @@ fn contested(case: &Case<'_>) -> String {
     format!(
         "another writer keeps setting {} to {theirs} where config {} wants {desired}; nothing is written until the other \
          writer is found and stopped, or the setting removed, and the config changes or stationkeeper.dev/resume is set",
-        case.setting.key,
+        case.setting.key(),
         case.setting.config()
     )
 }
@@ -338,17 +340,17 @@ fn pending(case: &Case<'_>, reason: Reason) -> String {
     match (reason, case.reading) {
         (Reason::AmbiguousName, Some(Reading::Ambiguous { spellings })) => format!(
             "the station has several keys that differ from {} only by case ({}); spell the setting exactly as one of them",
-            case.setting.key,
+            case.setting.key(),
             names(spellings)
         ),
         (Reason::Unconfirmed, _) => format!(
             "{} was written, and no answer came; it is read again before anything else",
-            case.setting.key
+            case.setting.key()
         ),
         (Reason::NotWritten, _) => {
             format!(
                 "{} is to be written: the station does not show what it has",
-                case.setting.key
+                case.setting.key()
             )
         }
         _ => differing(case),
@@ -356,7 +358,7 @@ fn pending(case: &Case<'_>, reason: Reason) -> String {
 }
 
 fn unknown(case: &Case<'_>, reason: Reason, ground: &Ground<'_>) -> String {
-    let key = &case.setting.key;
+    let key = case.setting.key();
     match case.reading {
         Some(Reading::Failed { what, .. }) if reason == Reason::BackingOff => {
             format!("{key} could not be read: {what}; it is tried again after a pause")

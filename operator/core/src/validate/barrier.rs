@@ -21,7 +21,7 @@ use crate::layer::{Consent, HeldLayer, SettingValue, Standing};
 use crate::observed::Reading;
 use crate::resolve::ResolvedSetting;
 use crate::state::{Reason, State};
-use crate::station::{Role, StationFacts};
+use crate::station::Role;
 use crate::value;
 use crate::words::{ConfigRef, Key};
 
@@ -29,29 +29,30 @@ use crate::words::{ConfigRef, Key};
 /// whitepaper of the Open Charge Alliance, use case A01). Rotation does not exist yet.
 const CREDENTIALS: &[&str] = &["AuthorizationKey", "SecurityProfile"];
 
-/// What stands in the way of one key, if anything.
-pub(super) fn barrier(
+/// What stands in the way of one key on a station that is like this one.
+pub(super) fn on_this_station(
     key: &Key,
-    resolved: &ResolvedSetting,
-    station: &StationFacts,
+    definition: &Definition,
+    role: Role,
     profiles: Option<&[String]>,
-    reading: Option<&Reading>,
 ) -> Option<Barrier> {
+    scope(key, definition, role).or_else(|| profile(key, definition, profiles))
+}
+
+/// What stands in the way of one key on every station, but for [`consent`].
+pub(super) fn on_every_station(key: &Key, resolved: &ResolvedSetting) -> Option<Barrier> {
     let ResolvedSetting {
         setting,
         layer,
         definition,
         conflict,
     } = resolved;
-    scope(key, definition, station.role)
-        .or_else(|| profile(key, definition, profiles))
-        .or_else(|| conflicting(key, resolved, conflict))
+    conflicting(key, resolved, conflict)
         .or_else(|| held(&layer.standing))
         .or_else(|| not_configuration(key, definition))
         .or_else(|| credential(key))
         .or_else(|| mistaken(key, definition, &setting.value))
         .or_else(|| missing(&setting.value))
-        .or_else(|| consent(key, resolved, reading))
 }
 
 fn because(rule: &'static str, state: State, reason: Reason, message: String) -> Option<Barrier> {
@@ -232,16 +233,14 @@ fn missing(value: &SettingValue) -> Option<Barrier> {
     }
 }
 
-fn consent(key: &Key, resolved: &ResolvedSetting, reading: Option<&Reading>) -> Option<Barrier> {
+/// The consent that is missing, if one is; it stands in the way where the key could be written ([`is_read_only`]).
+pub(super) fn consent(key: &Key, resolved: &ResolvedSetting) -> Option<Barrier> {
     let ResolvedSetting {
         setting: _,
         layer,
         definition,
         conflict: _,
     } = resolved;
-    if is_read_only(definition, reading) {
-        return None;
-    }
     let missing = missing_consent(definition, &layer.consent)?;
     let message = match missing {
         Consent::Unknown if !definition.known => {

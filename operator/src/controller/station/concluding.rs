@@ -81,7 +81,7 @@ pub(super) async fn conclude(
         in_grace: grace.is_some(),
         ..told_of(
             planned,
-            &declared.configs,
+            declared.configs(),
             &known.facts,
             &current,
             connected,

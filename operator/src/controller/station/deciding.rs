@@ -4,27 +4,22 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use stationkeeper_core::catalogue::StationCatalogue;
 use stationkeeper_core::plan::{self, Plan};
-use stationkeeper_core::resolve::{Resolved, resolve};
-use stationkeeper_core::validate::{Desired, validate};
+use stationkeeper_core::validate::Desired;
 use stationkeeper_core::words::ConfigRef;
 
 use super::Site;
 use super::facts::Known;
-use crate::controller::gather::gather;
+use crate::controller::gather::Selected;
 use crate::controller::live::Live;
 use crate::controller::removal;
+use crate::controller::vetting::Wanted;
 
 /// What is declared for a station; it stays the same for a whole pass.
 pub(super) struct Declared {
-    /// The configs that apply, with their generations.
-    pub(super) configs: Arc<[(ConfigRef, i64)]>,
-    /// What is known of the station's keys.
-    pub(super) catalogue: StationCatalogue,
-    /// The state of the namespace's catalogues that it was taken from.
+    wanted: Arc<Wanted>,
+    /// The state of the namespace's catalogues that it was vetted by.
     pub(super) catalogue_version: u64,
-    resolved: Resolved,
 }
 
 /// What is desired, and what is to be done for it.
@@ -33,25 +28,23 @@ pub(super) struct Decided {
     pub(super) planned: Plan,
 }
 
-/// Gathers the layers and resolves them. (Network: Secrets that were never read.)
+/// Gathers the layers, resolves and vets them. (Network: Secrets that were never read.)
 pub(super) async fn declare(site: &Site<'_>, known: &Known) -> Declared {
     let Site {
         context, station, ..
     } = site;
     let facts = &known.facts;
-    let layers = gather(&context.configs, &context.secrets, station, facts).await;
     let catalogue_version = context.catalogues.version(&facts.namespace);
     let catalogue =
         context
             .catalogues
             .for_station(&facts.namespace, &facts.device, facts.firmware.as_deref());
+    let selected = Selected::by(&context.configs, station, facts);
+    let wanted = context
+        .kinds
+        .wanted(&selected, &catalogue, &context.secrets, station);
     Declared {
-        configs: layers
-            .iter()
-            .map(|layer| (layer.config.clone(), layer.generation))
-            .collect(),
-        resolved: resolve(&layers, &catalogue),
-        catalogue,
+        wanted: wanted.await,
         catalogue_version,
     }
 }
@@ -79,14 +72,15 @@ pub(super) fn decide(
 }
 
 impl Declared {
+    /// The configs that apply, with their generations.
+    pub(super) fn configs(&self) -> &Arc<[(ConfigRef, i64)]> {
+        &self.wanted.configs
+    }
+
     /// What the station should have, by what is known of it now.
     fn desired(&self, known: &Known, live: &Live) -> Desired {
-        validate(
-            &self.resolved,
-            &self.catalogue,
-            &known.facts,
-            &live.observed,
-        )
+        let Wanted { vetted, .. } = self.wanted.as_ref();
+        vetted.for_station(&known.facts, &live.observed)
     }
 
     /// Decides again: something was read or written meanwhile.

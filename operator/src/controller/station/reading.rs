@@ -105,8 +105,8 @@ pub(super) async fn read(
             spelling: live.spellings.get(key).cloned(),
             secret: match desired.settings.get(key) {
                 Some(setting) => {
-                    setting.definition.is_secret()
-                        || matches!(setting.value, SettingValue::Secret { .. })
+                    setting.definition().is_secret()
+                        || matches!(setting.value(), SettingValue::Secret { .. })
                 }
                 None => catalogue.definition(key).is_secret(),
             },

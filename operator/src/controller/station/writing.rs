@@ -122,7 +122,7 @@ async fn record_intent(
     let recorded = publish(site.context, site.station, live, status).await?;
     let told = Told {
         progressing: true,
-        ..told_of(planned, &declared.configs, &known.facts, &recorded, true)
+        ..told_of(planned, declared.configs(), &known.facts, &recorded, true)
     };
     tell(site, &recorded, told, Moment::BeforeWriting).await;
     Ok(recorded)
@@ -133,7 +133,7 @@ async fn send(site: &Site<'_>, declared: &Declared, known: &Known, decided: &Dec
     let Site {
         context, station, ..
     } = site;
-    let expected = Expected::of(&decided.planned, &declared.catalogue, known.session);
+    let expected = Expected::of(&decided.planned, &decided.desired.catalogue, known.session);
     let guard = |act| {
         still_allowed(context, station, act)?;
         let catalogues = context.catalogues.version(&known.facts.namespace);
