@@ -195,12 +195,12 @@ impl KeyDocument {
     pub fn new(verdict: &KeyVerdict, stale: bool) -> Self {
         Self {
             key: verdict.key.clone(),
-            desired: verdict.desired.clone(),
-            observed: verdict.observed.clone(),
+            desired: verdict.desired.as_ref().map(String::from),
+            observed: verdict.observed.as_ref().map(String::from),
             state: verdict.state,
             reason: verdict.reason,
             stale,
-            config: verdict.config.name.clone(),
+            config: String::from(&verdict.config.name),
         }
     }
 }

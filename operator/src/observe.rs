@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::pin::Pin;
 
 use stationkeeper_core::observed::{Observed, Reading};
-use stationkeeper_core::words::Key;
+use stationkeeper_core::words::{Key, Text};
 use stationkeeper_ocpp::request::{Configuration, get_configuration};
 
 use crate::clock;
@@ -182,7 +182,9 @@ pub(crate) fn reading(
         (None, Some(_), Some(_)) => {
             let variants = answer.keys.iter().filter(|entry| is_variant(&entry.key));
             return Some(Reading::Ambiguous {
-                spellings: variants.map(|entry| Key::new(&entry.key)).collect(),
+                spellings: variants
+                    .map(|entry| Key::from(entry.key.as_str()))
+                    .collect(),
             });
         }
         (None, None, _) => {
@@ -194,8 +196,8 @@ pub(crate) fn reading(
         }
     };
     Some(Reading::Known {
-        spelling: Key::new(&found.key),
-        value: found.value.clone().filter(|_| !secret),
+        spelling: Key::from(found.key.as_str()),
+        value: found.value.as_deref().filter(|_| !secret).map(Text::from),
         readonly: found.readonly,
     })
 }

@@ -209,10 +209,7 @@ fn layer<'a>(
     keys: impl Iterator<Item = (&'a Key, &'a &'static str)>,
 ) -> Layer {
     Layer {
-        config: ConfigRef {
-            namespace: "north".to_owned(),
-            name: name.to_owned(),
-        },
+        config: ConfigRef::new("north", name),
         generation: 3,
         priority,
         standing: Standing::Active,
@@ -220,7 +217,7 @@ fn layer<'a>(
         settings: keys
             .map(|(key, value)| Setting {
                 key: key.clone(),
-                value: SettingValue::Plain((*value).to_owned()),
+                value: SettingValue::Plain((*value).into()),
                 mode: None,
             })
             .collect(),
@@ -242,7 +239,7 @@ fn observed(keys: &BTreeMap<Key, &'static str>, every: usize) -> Observed {
             key.clone(),
             Reading::Known {
                 spelling: key.clone(),
-                value: Some(shown.to_owned()),
+                value: Some(shown.into()),
                 readonly: None,
             },
         )

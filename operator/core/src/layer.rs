@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::words::{ConfigRef, Key, SecretVersion};
+use crate::words::{ConfigRef, Key, SecretVersion, Text};
 
 /// One `ChargeStationConfig` as it applies to one station.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub struct Setting {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SettingValue {
     /// Written in the object.
-    Plain(String),
+    Plain(Text),
     /// From a Secret that was found.
     Secret {
         /// Stands for the value.

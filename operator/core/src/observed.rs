@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::words::Key;
+use crate::words::{Key, Text};
 
 /// What the station reported, by the key as *asked* (canonical spelling).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum Reading {
         spelling: Key,
         /// `value`; absent is not empty. Never a secret in the clear: the reader replaces the value of a key of type
         /// Secret by `None`.
-        value: Option<String>,
+        value: Option<Text>,
         /// `readonly`, if the station said it in a way that can be understood.
         readonly: Option<bool>,
     },
@@ -51,8 +51,13 @@ pub enum Reading {
 impl Reading {
     /// The value, if the station gave one.
     pub fn value(&self) -> Option<&str> {
+        self.text().map(Text::as_str)
+    }
+
+    /// The same, to be shared.
+    pub(crate) fn text(&self) -> Option<&Text> {
         match self {
-            Self::Known { value, .. } => value.as_deref(),
+            Self::Known { value, .. } => value.as_ref(),
             Self::Unknown | Self::Unreported | Self::Ambiguous { .. } | Self::Failed { .. } => None,
         }
     }

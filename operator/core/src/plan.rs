@@ -37,7 +37,7 @@ use crate::observed::Observed;
 use crate::state::{Reason, State};
 use crate::station::{Policy, StationFacts};
 use crate::validate::{Desired, DesiredSetting};
-use crate::words::{ConfigRef, Finding, Key, Severity};
+use crate::words::{ConfigRef, Finding, Key, Severity, Text};
 use case::Case;
 use ground::Ground;
 use holds::Hold;
@@ -127,9 +127,9 @@ pub struct KeyVerdict {
     /// of which nothing has to be told; [`in_sync_message`] has words for it.
     pub message: String,
     /// The desired value; `None` for secrets.
-    pub desired: Option<String>,
+    pub desired: Option<Text>,
     /// The observed value; `None` for secrets, and if the station gave none.
-    pub observed: Option<String>,
+    pub observed: Option<Text>,
     /// The config whose setting won; for conflicts one of them.
     pub config: ConfigRef,
     /// The mode that applies after narrowing.
@@ -282,7 +282,7 @@ fn candidate(
         spelling: case.spelling().clone(),
         value: case.desired_value(),
         alternative: setting.alternative.clone(),
-        before: case.observed().map(str::to_owned),
+        before: case.observed().map(String::from),
         why,
         config: setting.config().clone(),
         generation: setting.generation(),
@@ -333,7 +333,7 @@ fn held_whole(setting: &DesiredSetting, message: &str) -> KeyVerdict {
         state: State::Unknown,
         reason: Reason::NewerMemory,
         message: message.to_owned(),
-        desired: setting.shown_value().map(str::to_owned),
+        desired: setting.shown_value().cloned(),
         observed: None,
         config: setting.config().clone(),
         mode: setting.mode(),

@@ -10,7 +10,7 @@ use crate::plan::KeyVerdict;
 use crate::state::{Reason, State};
 use crate::status::{Condition, Deviation};
 use crate::validate::Desired;
-use crate::words::Key;
+use crate::words::{Key, Text};
 
 /// The verdicts of an offline station that was never read by this process: in sync where memory says so, else as status
 /// told last if it told of this very desired value, else as planned without an observation.
@@ -50,11 +50,11 @@ pub fn remembered(
                 };
             }
             match told.get(&verdict.key) {
-                Some(told) if told.desired == verdict.desired => KeyVerdict {
+                Some(told) if told.desired.as_deref() == verdict.desired.as_deref() => KeyVerdict {
                     state: told.state,
                     reason: told.reason,
                     message: told.message.clone(),
-                    observed: told.observed.clone(),
+                    observed: told.observed.as_deref().map(Text::from),
                     ..verdict
                 },
                 Some(_) | None => verdict,

@@ -20,7 +20,7 @@ use crate::rules::{Declared, check_declared};
 use crate::state::{Reason, State};
 use crate::station::StationFacts;
 use crate::value;
-use crate::words::{ConfigRef, Finding, Key, Severity};
+use crate::words::{ConfigRef, Finding, Key, Severity, Text};
 use vetted::VettedSetting;
 
 pub(crate) use barrier::{is_read_only, missing_consent};
@@ -113,7 +113,7 @@ impl DesiredSetting {
     }
 
     /// The desired value as a person may see it.
-    pub fn shown_value(&self) -> Option<&str> {
+    pub fn shown_value(&self) -> Option<&Text> {
         match self.value() {
             SettingValue::Plain(value) if !self.definition().is_secret() => Some(value),
             SettingValue::Plain(_)

@@ -1,6 +1,8 @@
 //! The words that every other module uses: keys, references to configs, firmware, devices.
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -8,6 +10,80 @@ use serde::{Deserialize, Serialize};
 
 /// The longest key name that OCPP 1.6 allows (CiString50Type, OCPP 1.6 edition 2, section 7.28).
 pub const MAX_KEY_LENGTH: usize = 50;
+
+/// A text that is carried along by every stage of a plan: shared, so that a copy costs no memory.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Text(
+    #[serde(serialize_with = "serialize", deserialize_with = "deserialize")]
+    #[schemars(with = "String")]
+    Arc<str>,
+);
+
+fn serialize<S: serde::Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
+
+fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+    String::deserialize(deserializer).map(Arc::from)
+}
+
+impl Text {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(Arc::from(text))
+    }
+}
+
+impl From<&Text> for String {
+    fn from(text: &Text) -> Self {
+        text.0.as_ref().to_owned()
+    }
+}
+
+impl Borrow<str> for Text {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq<str> for Text {
+    fn eq(&self, other: &str) -> bool {
+        *self.0 == *other
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// A configuration key's name, spelled as whoever wrote it spelled it.
 ///
@@ -17,30 +93,12 @@ pub const MAX_KEY_LENGTH: usize = 50;
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(transparent)]
-pub struct Key(
-    // Shared, since every stage of a plan carries the names along.
-    #[serde(
-        serialize_with = "serialize_name",
-        deserialize_with = "deserialize_name"
-    )]
-    #[schemars(with = "String")]
-    Arc<str>,
-);
-
-fn serialize_name<S: serde::Serializer>(name: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(name)
-}
-
-fn deserialize_name<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Arc<str>, D::Error> {
-    String::deserialize(deserializer).map(Arc::from)
-}
+pub struct Key(Text);
 
 impl Key {
     /// Takes a name as it is; whether it is a good one is for the schema and [`crate::validate`] to say.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self(Arc::from(name.into()))
+    pub fn new(name: impl Into<Text>) -> Self {
+        Self(name.into())
     }
 
     /// The name as it was spelled.
@@ -61,13 +119,13 @@ impl Key {
 
 impl From<&str> for Key {
     fn from(name: &str) -> Self {
-        Self(Arc::from(name))
+        Self(Text::from(name))
     }
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        self.0.fmt(f)
     }
 }
 
@@ -77,9 +135,19 @@ impl fmt::Display for Key {
 )]
 pub struct ConfigRef {
     /// The namespace of the object.
-    pub namespace: String,
+    pub namespace: Text,
     /// The name of the object.
-    pub name: String,
+    pub name: Text,
+}
+
+impl ConfigRef {
+    /// The config of that name in that namespace.
+    pub fn new(namespace: impl Into<Text>, name: impl Into<Text>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
 }
 
 impl fmt::Display for ConfigRef {

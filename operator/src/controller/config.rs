@@ -102,8 +102,8 @@ async fn summarise(
     };
     let object = newest(object, former.as_ref());
     let reference = ConfigRef {
-        namespace: config.namespace.clone().unwrap_or_default(),
-        name: config.name.clone(),
+        namespace: config.namespace.clone().unwrap_or_default().into(),
+        name: config.name.as_str().into(),
     };
     let Some(prepared) = context.configs.get(&reference) else {
         return Ok(None);

@@ -10,7 +10,7 @@ use kube::runtime::reflector::ObjectRef;
 use stationkeeper_core::layer::{HeldLayer, Layer, Mode, Setting, SettingValue, Standing};
 use stationkeeper_core::select::{self, Applies, Selection};
 use stationkeeper_core::station::StationFacts;
-use stationkeeper_core::words::{ConfigRef, Key};
+use stationkeeper_core::words::{ConfigRef, Key, Text};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::objects::{ChargeStation, ChargeStationConfig, SettingSpec, check, convert};
@@ -32,7 +32,7 @@ pub struct Configs {
 }
 
 /// Configs by namespace and name.
-type ByNamespace = HashMap<String, BTreeMap<String, Arc<Prepared>>>;
+type ByNamespace = HashMap<Text, BTreeMap<Text, Arc<Prepared>>>;
 
 /// How many stations a config may write at once, and who does.
 struct Writing {
@@ -91,7 +91,7 @@ impl Configs {
         if let Ok(mut all) = self.prepared.write()
             && let Some(configs) = all.get_mut(config.namespace.as_deref().unwrap_or_default())
         {
-            configs.remove(&config.name);
+            configs.remove(config.name.as_str());
         }
     }
 
@@ -132,10 +132,7 @@ impl Configs {
         config: &ObjectRef<ChargeStationConfig>,
     ) -> Option<(String, i64, Standing)> {
         let namespace = config.namespace.clone().unwrap_or_default();
-        let prepared = self.get(&ConfigRef {
-            namespace,
-            name: config.name.clone(),
-        })?;
+        let prepared = self.get(&ConfigRef::new(namespace, config.name.as_str()))?;
         Some((
             prepared.uid.clone(),
             prepared.generation,
@@ -179,7 +176,7 @@ impl Configs {
         let Ok(all) = self.prepared.read() else {
             return Vec::new();
         };
-        let Some(configs) = all.get(&station.namespace) else {
+        let Some(configs) = all.get(station.namespace.as_str()) else {
             return Vec::new();
         };
         configs
@@ -223,10 +220,7 @@ fn prepare(config: &ChargeStationConfig, unreadable: Option<&Unreadable>) -> Pre
         .first()
         .map(|mistake| format!("{}: {}", mistake.path, mistake.message));
     let paused = config.annotations().contains_key(PAUSED);
-    let config_ref = ConfigRef {
-        namespace: config.namespace().unwrap_or_default(),
-        name: config.name_any(),
-    };
+    let config_ref = ConfigRef::new(config.namespace().unwrap_or_default(), config.name_any());
     let held = |reason, message: String| Standing::Held { reason, message };
     let name = &config_ref.name;
     let standing = if let Some(why) =
@@ -294,7 +288,7 @@ fn prepare(config: &ChargeStationConfig, unreadable: Option<&Unreadable>) -> Pre
 fn plain(setting: &SettingSpec) -> Setting {
     Setting {
         key: Key::new(setting.key.as_str()),
-        value: SettingValue::Plain(setting.value.clone().unwrap_or_default()),
+        value: SettingValue::Plain(setting.value.as_deref().unwrap_or_default().into()),
         mode: setting.mode,
     }
 }

@@ -80,10 +80,8 @@ struct Prepared<'a> {
 
 impl Prepared<'_> {
     fn config(&self) -> ConfigRef {
-        ConfigRef {
-            namespace: self.object.id.namespace.clone(),
-            name: self.object.id.name.clone(),
-        }
+        let id = &self.object.id;
+        ConfigRef::new(id.namespace.as_str(), id.name.as_str())
     }
 
     /// The index of a setting, by the key as the object spells it.
@@ -625,7 +623,7 @@ impl Fleet<'_> {
         catalogue: &StationCatalogue,
     ) -> SettingValue {
         let Some(from) = &setting.value_from else {
-            return SettingValue::Plain(setting.value.clone().unwrap_or_default());
+            return SettingValue::Plain(setting.value.as_deref().unwrap_or_default().into());
         };
         let (name, key) = match (&from.secret_key_ref, &from.station_secret) {
             (Some(one), _) => (one.name.as_str(), &one.key),
@@ -643,7 +641,7 @@ impl Fleet<'_> {
                     (None, false) => ("", &own.key),
                 }
             }
-            (None, None) => return SettingValue::Plain(String::new()),
+            (None, None) => return SettingValue::Plain("".into()),
         };
         // Secrets that are not here, or lack the key, are told where they are named; here they are taken to fit.
         let fitting = || {
@@ -776,7 +774,7 @@ fn documented(resolved: &Resolved, catalogue: &StationCatalogue) -> Observed {
         {
             let reading = Reading::Known {
                 spelling: key.clone(),
-                value: Some(default.value.clone()),
+                value: Some(default.value.as_str().into()),
                 readonly: None,
             };
             observed.readings.insert(key, reading);

@@ -180,8 +180,8 @@ mod tests {
         let original = Original {
             value: Some(value.to_owned()),
             config: ConfigRef {
-                namespace: "north".to_owned(),
-                name: "baseline".to_owned(),
+                namespace: "north".into(),
+                name: "baseline".into(),
             },
             restore: true,
             consent: Vec::new(),

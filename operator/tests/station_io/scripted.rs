@@ -253,7 +253,7 @@ pub(crate) fn reading<'a>(seen: &'a Observation, key: &str) -> &'a Reading {
 pub(crate) fn known(spelling: &str, value: Option<&str>, readonly: Option<bool>) -> Reading {
     Reading::Known {
         spelling: Key::from(spelling),
-        value: value.map(str::to_owned),
+        value: value.map(Into::into),
         readonly,
     }
 }

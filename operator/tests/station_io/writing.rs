@@ -28,8 +28,8 @@ fn change(key: &str, value: &str) -> Change {
         before: Some("before".to_owned()),
         why: Why::Differs,
         config: ConfigRef {
-            namespace: "north".to_owned(),
-            name: "baseline".to_owned(),
+            namespace: "north".into(),
+            name: "baseline".into(),
         },
         generation: 3,
         expect_disconnect: false,

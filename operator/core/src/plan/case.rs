@@ -11,7 +11,7 @@ use crate::memory::{
 use crate::observed::Reading;
 use crate::state::State;
 use crate::validate::{DesiredSetting, is_read_only};
-use crate::words::Key;
+use crate::words::{Key, Text};
 
 /// All that the table looks at, for one key.
 pub(super) struct Case<'a> {
@@ -173,9 +173,9 @@ impl<'a> Case<'a> {
     }
 
     /// What the station shows, unless it is a secret.
-    pub(super) fn observed(&self) -> Option<&'a str> {
+    pub(super) fn observed(&self) -> Option<&'a Text> {
         self.reading
-            .and_then(Reading::value)
+            .and_then(Reading::text)
             .filter(|_| !self.hidden)
     }
 

@@ -118,7 +118,7 @@ pub(super) fn same_text(definition: &Definition, a: &str, b: &str) -> bool {
 
 pub(super) fn remembered(value: &SettingValue) -> RememberedValue {
     match value {
-        SettingValue::Plain(value) => RememberedValue::Plain(value.clone()),
+        SettingValue::Plain(value) => RememberedValue::Plain(value.into()),
         SettingValue::Secret { version, length: _ } => RememberedValue::Secret(version.clone()),
         // Barred by row 2, and never remembered: an empty text is no one's value.
         SettingValue::SecretMissing { message: _ } => RememberedValue::Plain(String::new()),

@@ -42,8 +42,8 @@ pub(super) fn verdict(
         state,
         reason,
         message: message(case, ruling, hold, ground),
-        desired: setting.shown_value().map(str::to_owned),
-        observed: case.observed().map(str::to_owned),
+        desired: setting.shown_value().cloned(),
+        observed: case.observed().cloned(),
         config: setting.config().clone(),
         mode: setting.mode(),
         actionable,
@@ -226,7 +226,7 @@ fn reset_pending(case: &Case<'_>, reason: Reason) -> String {
     let value = case
         .setting
         .shown_value()
-        .map_or_else(|| "a new secret".to_owned(), quoted);
+        .map_or_else(|| "a new secret".to_owned(), |value| quoted(value));
     match reason {
         Reason::AwaitingReconnect => {
             format!("{key} was set to {value}, effective with the station's next connection")
@@ -327,7 +327,7 @@ fn contested(case: &Case<'_>) -> String {
     let desired = case
         .setting
         .shown_value()
-        .map_or_else(|| "ours".to_owned(), quoted);
+        .map_or_else(|| "ours".to_owned(), |value| quoted(value));
     format!(
         "another writer keeps setting {} to {theirs} where config {} wants {desired}; nothing is written until the other \
          writer is found and stopped, or the setting removed, and the config changes or stationkeeper.dev/resume is set",

@@ -83,8 +83,8 @@ fn deviation(verdict: &KeyVerdict) -> Deviation {
         state: verdict.state,
         reason: verdict.reason,
         message: verdict.message.clone(),
-        desired: verdict.desired.clone(),
-        observed: verdict.observed.clone(),
+        desired: verdict.desired.as_ref().map(String::from),
+        observed: verdict.observed.as_ref().map(String::from),
         config: verdict.config.to_string(),
     }
 }

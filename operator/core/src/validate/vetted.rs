@@ -82,7 +82,7 @@ fn vet_one(key: &Key, resolved: &ResolvedSetting, findings: &[&Finding]) -> Vett
         conflict: _,
     } = resolved;
     let value = match &setting.value {
-        SettingValue::Plain(value) => SettingValue::Plain(value::to_wire(definition, value)),
+        SettingValue::Plain(value) => SettingValue::Plain(value::to_wire(definition, value).into()),
         other @ (SettingValue::Secret { .. } | SettingValue::SecretMissing { .. }) => other.clone(),
     };
     let contradiction = findings

@@ -214,7 +214,7 @@ impl FakeStation {
 fn known(key: &Key, value: &str, read_only: bool) -> Reading {
     Reading::Known {
         spelling: key.clone(),
-        value: Some(value.to_owned()),
+        value: Some(value.into()),
         readonly: Some(read_only),
     }
 }

@@ -76,8 +76,8 @@ pub(crate) fn noon() -> Timestamp {
 
 pub(crate) fn config(name: &str) -> ConfigRef {
     ConfigRef {
-        namespace: "north".to_owned(),
-        name: name.to_owned(),
+        namespace: "north".into(),
+        name: name.into(),
     }
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn layer(name: &str, priority: i32, settings: &[(&str, &str)]) -> Lay
 pub(crate) fn plain(key: &str, value: &str) -> Setting {
     Setting {
         key: Key::from(key),
-        value: SettingValue::Plain(value.to_owned()),
+        value: SettingValue::Plain(value.into()),
         mode: None,
     }
 }
@@ -134,7 +134,7 @@ pub(crate) fn consenting(mut layer: Layer, consent: &[Consent]) -> Layer {
 pub(crate) fn known(key: &str, value: &str) -> Reading {
     Reading::Known {
         spelling: Key::from(key),
-        value: Some(value.to_owned()),
+        value: Some(value.into()),
         readonly: None,
     }
 }
@@ -142,7 +142,7 @@ pub(crate) fn known(key: &str, value: &str) -> Reading {
 pub(crate) fn known_readonly(key: &str, value: &str, readonly: bool) -> Reading {
     Reading::Known {
         spelling: Key::from(key),
-        value: Some(value.to_owned()),
+        value: Some(value.into()),
         readonly: Some(readonly),
     }
 }

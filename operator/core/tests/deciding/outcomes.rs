@@ -264,7 +264,7 @@ fn a_change_of_a_secret_carries_its_version_and_no_reading() {
         "Password",
         Reading::Known {
             spelling: Key::from("password"),
-            value: Some("leaked".to_owned()),
+            value: Some("leaked".into()),
             readonly: None,
         },
     );

@@ -136,9 +136,8 @@ pub(super) fn touch_all(context: &Context, station: &ChargeStation) {
         .state_filter(|config| config.namespace().as_deref() == Some(namespace.as_str()));
     touch(
         context,
-        configs.iter().map(|config| ConfigRef {
-            namespace: namespace.clone(),
-            name: config.name_any(),
-        }),
+        configs
+            .iter()
+            .map(|config| ConfigRef::new(namespace.as_str(), config.name_any())),
     );
 }
