@@ -140,10 +140,10 @@ async fn tell(
     let version = object.resource_version().unwrap_or_default();
     let answer = context
         .publisher
-        .catalogue(&reference, &version, &status)
+        .catalogue(&reference, &version, status)
         .await?;
     context.metrics.status_write("KeyCatalogue");
-    Ok(Some(Arc::new(answer)))
+    Ok(Some(answer))
 }
 
 /// What is to be told of a catalogue.

@@ -184,7 +184,7 @@ async fn summarise(
         return Ok(Some(object));
     }
     let version = object.resource_version().unwrap_or_default();
-    let answer = context.publisher.config(config, &version, &status).await?;
+    let answer = context.publisher.config(config, &version, status).await?;
     context.metrics.status_write("ChargeStationConfig");
-    Ok(Some(Arc::new(answer)))
+    Ok(Some(answer))
 }

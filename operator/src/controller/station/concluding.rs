@@ -74,7 +74,7 @@ pub(super) async fn conclude(
         pending_reset: planned.pending_reset.as_ref(),
         presence: presence.as_ref(),
     };
-    let status = compose(&written.station, live, &live.memory, &report, at);
+    let status = compose(&written.station, live, &live.memory, report, at);
     let current = publish(context, &written.station, live, status).await?;
     let told = Told {
         progressing: written.again.is_some(),

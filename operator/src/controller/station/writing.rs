@@ -118,7 +118,7 @@ async fn record_intent(
         pending_reset: planned.pending_reset.as_ref(),
         presence: known.presence.as_ref(),
     };
-    let status = compose(site.station, live, intended, &report, clock::now());
+    let status = compose(site.station, live, intended, report, clock::now());
     let recorded = publish(site.context, site.station, live, status).await?;
     let told = Told {
         progressing: true,
