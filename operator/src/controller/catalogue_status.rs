@@ -133,7 +133,7 @@ async fn tell(
             .filter(|count| *count > 0),
         findings: weighed.findings.into_iter().take(MAX_FINDINGS).collect(),
     };
-    let status = fit::catalogue(status);
+    let status = fit::catalogue(&status).unwrap_or(status);
     if status == former {
         return Ok(Some(object));
     }

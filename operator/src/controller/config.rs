@@ -178,7 +178,7 @@ async fn summarise(
     let status = if status == former {
         status
     } else {
-        fit::config(status)
+        fit::config(&status).unwrap_or(status)
     };
     if status == former {
         return Ok(Some(object));

@@ -144,10 +144,11 @@ pub(super) async fn publish(
     if told(&status) {
         return Ok(Arc::clone(station));
     }
-    let status = fit::station(status);
-    if told(&status) {
-        return Ok(Arc::clone(station));
-    }
+    let status = match fit::station(&status) {
+        None => status,
+        Some(fitted) if told(&fitted) => return Ok(Arc::clone(station)),
+        Some(fitted) => fitted,
+    };
     let target = ObjectRef::from_obj(station.as_ref());
     let version = station.resource_version().unwrap_or_default();
     match context.publisher.station(&target, &version, status).await {
