@@ -50,7 +50,8 @@ pub(super) fn compose(
         firmware: memory.firmware.clone(),
         protocol: report
             .presence
-            .and_then(|presence| presence.protocol.clone())
+            .and_then(|presence| presence.protocol)
+            .map(str::to_owned)
             .or_else(|| former?.hardware.as_ref()?.protocol.clone()),
     };
     let generation = station.metadata.generation.unwrap_or_default();
