@@ -32,6 +32,7 @@ use sha2::{Digest, Sha256};
 use stationkeeper_core::memory::{FORMAT_VERSION, Memory};
 
 use super::commit::{Committer, Disk, RealDisk, is_partial, replace_quickly};
+use super::yaml;
 use crate::document::StationDocument;
 use crate::manifest::{Kind, ObjectId, Problem};
 use crate::objects::{
@@ -257,7 +258,7 @@ impl StateDir {
             metadata,
             status,
         };
-        let text = serde_yaml::to_string(&file).map_err(io::Error::other)?;
+        let text = yaml::to_string(&file).map_err(io::Error::other)?;
         self.committer
             .replace(status_path(&self.path, id), text.into_bytes())
             .await
@@ -725,7 +726,7 @@ mod tests {
                 metadata: ObjectMeta::default(),
                 status,
             };
-            let written = serde_yaml::to_string(&file).unwrap();
+            let written = yaml::to_string(&file).unwrap();
             let read: StatusFile<ChargeStationStatus> = serde_yaml::from_str(&written).unwrap();
             prop_assert_eq!(read.status, file.status);
         }
