@@ -96,7 +96,7 @@ impl Call {
     }
 }
 
-/// What is known of a station right now, without asking it.
+/// What is known of a station right now, without asking it. It is looked at before each frame, so its texts are shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Presence {
     /// Counts connections, so that an observation can be tied to one. `None`: not connected.
@@ -104,9 +104,9 @@ pub struct Presence {
     /// The station may be called: its BootNotification is answered, or its registration is remembered.
     pub registered: bool,
     /// What it said it is, in this process's memory.
-    pub device: Option<Device>,
+    pub device: Option<Arc<Device>>,
     /// Its firmware, alike.
-    pub firmware: Option<String>,
+    pub firmware: Option<Arc<str>>,
     /// Is a driver using it?
     pub activity: Activity,
     /// A firmware update or an upload of diagnostics is in progress.
@@ -114,7 +114,7 @@ pub struct Presence {
     /// A password was seen working on this connection.
     pub authenticated: bool,
     /// The subprotocol, `ocpp1.6`.
-    pub protocol: Option<String>,
+    pub protocol: Option<&'static str>,
     /// The registration that the station was last answered: `Accepted`, `Pending`, `Rejected`.
     pub registration: Option<&'static str>,
 }

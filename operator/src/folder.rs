@@ -12,6 +12,7 @@ mod publish;
 mod state_dir;
 mod status;
 mod table;
+mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

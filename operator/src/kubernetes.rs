@@ -7,6 +7,7 @@
 mod namespaces;
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::BoxStream;
@@ -140,14 +141,14 @@ impl Kubernetes {
         target: &ObjectRef<K>,
         resource_version: &str,
         kind: &str,
-        status: &S,
-    ) -> Result<K, PublishError>
+        status: S,
+    ) -> Result<Arc<K>, PublishError>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
             + Clone
             + DeserializeOwned
             + std::fmt::Debug,
-        S: Serialize + Sync,
+        S: Serialize + Send + Sync,
     {
         self.status_pace.until_ready().await;
         let namespace = target.namespace.as_deref().unwrap_or_default();
@@ -169,6 +170,7 @@ impl Kubernetes {
             what: what(),
             source: Box::new(elapsed),
         })?
+        .map(Arc::new)
         .map_err(|error| publish_error(what(), error))
     }
 }
@@ -255,8 +257,8 @@ impl Publisher for Kubernetes {
         &'a self,
         station: &'a ObjectRef<ChargeStation>,
         resource_version: &'a str,
-        status: &'a ChargeStationStatus,
-    ) -> Pending<'a, Result<ChargeStation, PublishError>> {
+        status: ChargeStationStatus,
+    ) -> Pending<'a, Result<Arc<ChargeStation>, PublishError>> {
         Box::pin(self.apply(station, resource_version, "ChargeStation", status))
     }
 
@@ -264,8 +266,8 @@ impl Publisher for Kubernetes {
         &'a self,
         config: &'a ObjectRef<ChargeStationConfig>,
         resource_version: &'a str,
-        status: &'a ChargeStationConfigStatus,
-    ) -> Pending<'a, Result<ChargeStationConfig, PublishError>> {
+        status: ChargeStationConfigStatus,
+    ) -> Pending<'a, Result<Arc<ChargeStationConfig>, PublishError>> {
         Box::pin(self.apply(config, resource_version, "ChargeStationConfig", status))
     }
 
@@ -273,8 +275,8 @@ impl Publisher for Kubernetes {
         &'a self,
         catalogue: &'a ObjectRef<KeyCatalogue>,
         resource_version: &'a str,
-        status: &'a KeyCatalogueStatus,
-    ) -> Pending<'a, Result<KeyCatalogue, PublishError>> {
+        status: KeyCatalogueStatus,
+    ) -> Pending<'a, Result<Arc<KeyCatalogue>, PublishError>> {
         Box::pin(self.apply(catalogue, resource_version, "KeyCatalogue", status))
     }
 

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod admission;
+mod allocator;
 pub mod audit;
 pub mod brake;
 pub mod cli;

@@ -13,6 +13,7 @@ pub mod check;
 mod columns;
 pub mod convert;
 pub mod fit;
+mod fits;
 mod key_catalogue;
 mod rules;
 pub mod schema;

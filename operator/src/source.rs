@@ -4,6 +4,7 @@
 //! same two traits; the controllers do not know which one they serve.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kube::runtime::reflector::ObjectRef;
 use secrecy::SecretSlice;
@@ -48,24 +49,24 @@ pub trait Publisher: Send + Sync + 'static {
         &'a self,
         station: &'a ObjectRef<ChargeStation>,
         resource_version: &'a str,
-        status: &'a ChargeStationStatus,
-    ) -> Pending<'a, Result<ChargeStation, PublishError>>;
+        status: ChargeStationStatus,
+    ) -> Pending<'a, Result<Arc<ChargeStation>, PublishError>>;
 
     /// Replaces the whole status of a config, alike.
     fn config<'a>(
         &'a self,
         config: &'a ObjectRef<ChargeStationConfig>,
         resource_version: &'a str,
-        status: &'a ChargeStationConfigStatus,
-    ) -> Pending<'a, Result<ChargeStationConfig, PublishError>>;
+        status: ChargeStationConfigStatus,
+    ) -> Pending<'a, Result<Arc<ChargeStationConfig>, PublishError>>;
 
     /// Replaces the whole status of a catalogue, alike.
     fn catalogue<'a>(
         &'a self,
         catalogue: &'a ObjectRef<KeyCatalogue>,
         resource_version: &'a str,
-        status: &'a KeyCatalogueStatus,
-    ) -> Pending<'a, Result<KeyCatalogue, PublishError>>;
+        status: KeyCatalogueStatus,
+    ) -> Pending<'a, Result<Arc<KeyCatalogue>, PublishError>>;
 
     /// Tells an event (a Kubernetes Event, or a log line). Best effort.
     fn event<'a>(&'a self, about: About<'a>, event: TellEvent) -> Pending<'a, ()>;

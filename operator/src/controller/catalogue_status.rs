@@ -133,17 +133,17 @@ async fn tell(
             .filter(|count| *count > 0),
         findings: weighed.findings.into_iter().take(MAX_FINDINGS).collect(),
     };
-    let status = fit::catalogue(status);
+    let status = fit::catalogue(&status).unwrap_or(status);
     if status == former {
         return Ok(Some(object));
     }
     let version = object.resource_version().unwrap_or_default();
     let answer = context
         .publisher
-        .catalogue(&reference, &version, &status)
+        .catalogue(&reference, &version, status)
         .await?;
     context.metrics.status_write("KeyCatalogue");
-    Ok(Some(Arc::new(answer)))
+    Ok(Some(answer))
 }
 
 /// What is to be told of a catalogue.

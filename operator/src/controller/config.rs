@@ -178,13 +178,13 @@ async fn summarise(
     let status = if status == former {
         status
     } else {
-        fit::config(status)
+        fit::config(&status).unwrap_or(status)
     };
     if status == former {
         return Ok(Some(object));
     }
     let version = object.resource_version().unwrap_or_default();
-    let answer = context.publisher.config(config, &version, &status).await?;
+    let answer = context.publisher.config(config, &version, status).await?;
     context.metrics.status_write("ChargeStationConfig");
-    Ok(Some(Arc::new(answer)))
+    Ok(Some(answer))
 }

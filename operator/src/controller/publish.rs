@@ -35,10 +35,10 @@ pub(super) fn compose(
     station: &ChargeStation,
     live: &Live,
     memory: &Memory,
-    report: &Report<'_>,
+    report: Report<'_>,
     now: Timestamp,
 ) -> ChargeStationStatus {
-    let former = station.status.clone().unwrap_or_default();
+    let former = station.status.as_ref();
     let reported = ReportedHardware {
         vendor: memory.device.vendor.clone(),
         model: memory.device.model.clone(),
@@ -50,19 +50,15 @@ pub(super) fn compose(
         firmware: memory.firmware.clone(),
         protocol: report
             .presence
-            .and_then(|presence| presence.protocol.clone())
-            .or_else(|| {
-                former
-                    .hardware
-                    .as_ref()
-                    .and_then(|hardware| hardware.protocol.clone())
-            }),
+            .and_then(|presence| presence.protocol)
+            .map(str::to_owned)
+            .or_else(|| former?.hardware.as_ref()?.protocol.clone()),
     };
     let generation = station.metadata.generation.unwrap_or_default();
     ChargeStationStatus {
         observed_generation: generation,
         conditions: conditions(
-            &former.conditions,
+            former.map_or(&[][..], |former| &former.conditions),
             &report.status.conditions,
             generation,
             now,
@@ -72,13 +68,16 @@ pub(super) fn compose(
             .presence
             .and_then(|presence| presence.registration)
             .map(str::to_owned)
-            .or(former.registration),
-        last_boot: live.last_boot.map(Time).or(former.last_boot),
+            .or_else(|| former?.registration.clone()),
+        last_boot: live
+            .last_boot
+            .map(Time)
+            .or_else(|| former?.last_boot.clone()),
         keys: Some(report.status.counts),
-        resolved_hash: report.resolved_hash.clone(),
-        deviations: report.status.deviations.clone(),
+        resolved_hash: report.resolved_hash,
+        deviations: report.status.deviations,
         deviation_count: Some(report.status.deviation_count).filter(|&count| count > 0),
-        findings: report.status.findings.clone(),
+        findings: report.status.findings,
         pending_reset: report.pending_reset.map(|pending| PendingResetStatus {
             id: pending.id.clone(),
             keys: pending.keys.iter().map(ToString::to_string).collect(),
@@ -146,16 +145,16 @@ pub(super) async fn publish(
     if told(&status) {
         return Ok(Arc::clone(station));
     }
-    let status = fit::station(status);
-    if told(&status) {
-        return Ok(Arc::clone(station));
-    }
+    let status = match fit::station(&status) {
+        None => status,
+        Some(fitted) if told(&fitted) => return Ok(Arc::clone(station)),
+        Some(fitted) => fitted,
+    };
     let target = ObjectRef::from_obj(station.as_ref());
     let version = station.resource_version().unwrap_or_default();
-    match context.publisher.station(&target, &version, &status).await {
+    match context.publisher.station(&target, &version, status).await {
         Ok(answer) => {
             context.metrics.status_write("ChargeStation");
-            let answer = Arc::new(answer);
             live.published = Some(Arc::clone(&answer));
             Ok(answer)
         }

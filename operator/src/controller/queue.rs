@@ -1,6 +1,7 @@
 //! The queue: which stations are to be reconciled, and when. kube's applier does the rest: one reconcile of a station at
 //! a time, requests for a waiting one folded into one.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,10 @@ use crate::trace;
 /// Secrets that are read at once for the handshakes of a fleet that was just listed.
 const SECRETS_AT_ONCE: usize = 16;
 
+/// How many of kube's runners share the stations. A runner polls every reconcile that it runs whenever one of them wakes,
+/// so with one runner a fleet's work would grow with the square of its size.
+const RUNNERS: u64 = 64;
+
 /// Reconciles stations until the stream of changes ends (the source stopped) or `cancel` fires; then lets the running
 /// reconciles finish.
 pub async fn run_stations(
@@ -36,15 +41,42 @@ pub async fn run_stations(
         from_all(Arc::clone(&context)).boxed(),
         tokio_stream::wrappers::UnboundedReceiverStream::new(asked).boxed(),
     ])
-    .take_until(cancel.cancelled_owned())
-    .map(Ok::<_, std::convert::Infallible>);
-    let store = context.stores.stations.clone();
+    .take_until(cancel.cancelled_owned());
+    let (runners, queues): (Vec<_>, Vec<_>) =
+        (0..RUNNERS).map(|_| mpsc::unbounded_channel()).unzip();
+    // A station has one runner for ever, and a runner reconciles it once at a time. With the queue the runners' queues end.
+    let deal = queue.for_each(move |station| {
+        if let Some(runner) = runners.get(runner_of(&station)) {
+            // A runner ends after its queue only.
+            let _ = runner.send(station);
+        }
+        std::future::ready(())
+    });
+    let run = async {
+        // kube's store wakes only one of those who wait until it is filled; whoever asks later is answered at once.
+        let _ = context.stores.stations.wait_until_ready().await;
+        let each = queues.into_iter().map(|queue| run(&context, queue));
+        futures::future::join_all(each).await;
+    };
+    futures::future::join(deal, run).await;
+}
+
+/// The number of a station's runner.
+fn runner_of(station: &ObjectRef<ChargeStation>) -> usize {
+    let mut hasher = DefaultHasher::new();
+    station.hash(&mut hasher);
+    usize::try_from(hasher.finish() % RUNNERS).unwrap_or_default()
+}
+
+/// Reconciles the stations of one queue until it ends; then lets the running reconciles finish.
+async fn run(context: &Arc<Context>, queue: mpsc::UnboundedReceiver<ObjectRef<ChargeStation>>) {
+    let queue = tokio_stream::wrappers::UnboundedReceiverStream::new(queue);
     applier(
         |station, context| Box::pin(in_a_task(station, context)),
         |station, error, context| back_off(&station, error, &context),
-        context,
-        store,
-        queue,
+        Arc::clone(context),
+        context.stores.stations.clone(),
+        queue.map(Ok::<_, std::convert::Infallible>),
         Config::default(),
     )
     .for_each(|result| async move {
@@ -61,8 +93,8 @@ pub async fn run_stations(
     .await;
 }
 
-/// Reconciles in a task of its own. kube's runner polls all its futures whenever one of them wakes, in one task: with
-/// thousands of stations in flight that would be thousands of polls for each answer, and one core for the whole fleet.
+/// Reconciles in a task of its own. kube's runner polls all its futures whenever one of them wakes, in one task: a poll of
+/// every reconcile for each answer of a station, and one core for the whole fleet.
 /// It waits for the task, so that nothing else changes: one reconcile of a station at a time, a shutdown that lets
 /// them finish, and a panic that ends the process.
 async fn in_a_task(

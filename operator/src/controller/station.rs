@@ -80,6 +80,7 @@ pub async fn reconcile(
     let site = Site {
         context: &context,
         station: &station,
+        target: &target,
         identity: &identity,
         cell: &cell,
     };
@@ -120,6 +121,8 @@ pub async fn reconcile(
 struct Site<'a> {
     context: &'a Context,
     station: &'a Arc<ChargeStation>,
+    /// Its name in the stores.
+    target: &'a ObjectRef<ChargeStation>,
     identity: &'a Identity,
     cell: &'a Cell,
 }
@@ -182,8 +185,8 @@ fn load(context: &Context, station: &ChargeStation, identity: &Identity, live: &
         && let Some(presence) = presence
     {
         // The object is new and the station is not: it will not say again what it is.
-        live.memory.device = presence.device.unwrap_or_default();
-        live.memory.firmware = presence.firmware;
+        live.memory.device = presence.device.as_deref().cloned().unwrap_or_default();
+        live.memory.firmware = presence.firmware.as_deref().map(str::to_owned);
     }
     if live.memory.format_version == 0 {
         live.memory.format_version = stationkeeper_core::memory::FORMAT_VERSION;

@@ -22,8 +22,8 @@ impl Publisher for FolderSource {
         &'a self,
         station: &'a ObjectRef<ChargeStation>,
         resource_version: &'a str,
-        status: &'a ChargeStationStatus,
-    ) -> Pending<'a, Result<ChargeStation, PublishError>> {
+        status: ChargeStationStatus,
+    ) -> Pending<'a, Result<Arc<ChargeStation>, PublishError>> {
         Box::pin(self.publish(id_of(Kind::Station, station), resource_version, status))
     }
 
@@ -31,8 +31,8 @@ impl Publisher for FolderSource {
         &'a self,
         config: &'a ObjectRef<ChargeStationConfig>,
         resource_version: &'a str,
-        status: &'a ChargeStationConfigStatus,
-    ) -> Pending<'a, Result<ChargeStationConfig, PublishError>> {
+        status: ChargeStationConfigStatus,
+    ) -> Pending<'a, Result<Arc<ChargeStationConfig>, PublishError>> {
         Box::pin(self.publish(id_of(Kind::Config, config), resource_version, status))
     }
 
@@ -40,8 +40,8 @@ impl Publisher for FolderSource {
         &'a self,
         catalogue: &'a ObjectRef<KeyCatalogue>,
         resource_version: &'a str,
-        status: &'a KeyCatalogueStatus,
-    ) -> Pending<'a, Result<KeyCatalogue, PublishError>> {
+        status: KeyCatalogueStatus,
+    ) -> Pending<'a, Result<Arc<KeyCatalogue>, PublishError>> {
         Box::pin(self.publish(id_of(Kind::Catalogue, catalogue), resource_version, status))
     }
 
@@ -116,8 +116,8 @@ impl FolderSource {
         &self,
         id: ObjectId,
         version: &str,
-        status: &K::Status,
-    ) -> Result<K, PublishError> {
+        status: K::Status,
+    ) -> Result<Arc<K>, PublishError> {
         let metadata = {
             let mut inner = self.lock();
             let next = inner.version + 1;
@@ -131,7 +131,7 @@ impl FolderSource {
             id: &id,
             end: |inner: &mut Inner, id| K::table(inner).end(id),
         };
-        let written = self.state.write_status(&id, &metadata, status).await;
+        let written = self.state.write_status(&id, &metadata, &status).await;
         if let Err(error) = written {
             return Err(PublishError::Unavailable {
                 what: format!("the status of {id}"),

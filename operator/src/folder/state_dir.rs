@@ -6,19 +6,20 @@
 //! status/NAMESPACE/KIND/NAME.yaml          one object: metadata and the whole status
 //! meta/objects.jsonl                       what was declared: uid, generation and previous spec, an object a line
 //! registered/NAMESPACE/NAME.yaml           stations that nobody declared; also read as manifests
-//! keys/NAMESPACE/NAME.json                 every managed key of a station; made again at each pass, so not synced
+//! keys/NAMESPACE/NAME.json                 every managed key of a station; made again when a pass misses it, so not synced
 //! problems.json                            what is wrong in the manifests
 //! damaged/                                 files that could not be understood, moved here and not deleted
 //! ```
 //!
 //! Status and meta are replaced atomically and synced; a damaged file costs that object's state and no other's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -31,6 +32,7 @@ use sha2::{Digest, Sha256};
 use stationkeeper_core::memory::{FORMAT_VERSION, Memory};
 
 use super::commit::{Committer, Disk, RealDisk, is_partial, replace_quickly};
+use super::yaml;
 use crate::document::StationDocument;
 use crate::manifest::{Kind, ObjectId, Problem};
 use crate::objects::{
@@ -81,6 +83,8 @@ pub enum StateDirError {
 pub struct StateDir {
     path: PathBuf,
     committer: Committer,
+    /// What this process has written below `keys/`: digests of the texts, by digests of the paths.
+    verdicts: Mutex<HashMap<u64, u64>>,
     _lock: File,
 }
 
@@ -160,6 +164,7 @@ impl StateDir {
         Ok(Self {
             path: path.to_owned(),
             committer: Committer::new(disk),
+            verdicts: Mutex::default(),
             _lock: lock,
         })
     }
@@ -213,13 +218,22 @@ impl StateDir {
         }
     }
 
-    /// Puts every key of a station where `status` finds it. Atomic but not synced: the next pass makes it again.
+    /// Puts every key of a station where `status` finds it, unless it stands there already. Atomic but not synced: the
+    /// next pass, or the next process, makes it again.
     pub fn write_verdicts(&self, station: &StationDocument) -> io::Result<()> {
         let text = serde_json::to_vec(station).map_err(io::Error::other)?;
-        replace_quickly(
-            &verdicts_path(&self.path, &station.namespace, &station.name),
-            &text,
-        )
+        let path = verdicts_path(&self.path, &station.namespace, &station.name);
+        let (place, told) = (digest(&path), digest(&text));
+        if self.written().get(&place) == Some(&told) && path.is_file() {
+            return Ok(());
+        }
+        replace_quickly(&path, &text)?;
+        self.written().insert(place, told);
+        Ok(())
+    }
+
+    fn written(&self) -> MutexGuard<'_, HashMap<u64, u64>> {
+        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes a status file; answered when it is on the disk.
@@ -244,7 +258,7 @@ impl StateDir {
             metadata,
             status,
         };
-        let text = serde_yaml::to_string(&file).map_err(io::Error::other)?;
+        let text = yaml::to_string(&file).map_err(io::Error::other)?;
         self.committer
             .replace(status_path(&self.path, id), text.into_bytes())
             .await
@@ -297,7 +311,11 @@ impl StateDir {
         };
         remove(status_path(&self.path, id))?;
         match id.kind {
-            Kind::Station => remove(verdicts_path(&self.path, &id.namespace, &id.name)),
+            Kind::Station => {
+                let path = verdicts_path(&self.path, &id.namespace, &id.name);
+                self.written().remove(&digest(&path));
+                remove(path)
+            }
             Kind::Config | Kind::Catalogue | Kind::Secret => Ok(()),
         }
     }
@@ -365,7 +383,7 @@ pub(super) fn read_verdicts(path: &Path) -> Vec<StationDocument> {
             .flatten()
             .flatten()
     });
-    // These are not synced: after a power cut one may be empty, and the next pass makes it again.
+    // These are not synced: after a power cut one may be empty, and the first pass makes it again.
     files
         .filter_map(|file| serde_json::from_slice(&fs::read(file.path()).ok()?).ok())
         .collect()
@@ -632,6 +650,13 @@ fn verdicts_path(state: &Path, namespace: &str, name: &str) -> PathBuf {
         .join(format!("{}.json", file_name(name)))
 }
 
+/// Tells texts and paths of one process apart.
+fn digest(content: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// Object names go up to 253 bytes, file names to 255 with their ending.
 fn file_name(name: &str) -> String {
     if name.len() <= NAME_BYTES {
@@ -649,9 +674,42 @@ fn file_name(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn keys_of_a_station_are_written_when_they_change_or_their_file_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::open(folder.path()).unwrap();
+        let mut document = StationDocument {
+            name: "cp-1".to_owned(),
+            namespace: "north".to_owned(),
+            identity: "CP1".to_owned(),
+            vendor: None,
+            model: None,
+            firmware: None,
+            connected: true,
+            keys: Vec::new(),
+        };
+        let path = verdicts_path(folder.path(), "north", "cp-1");
+        let write_is_new = |document: &StationDocument| {
+            let _ = fs::hard_link(&path, folder.path().join("before"));
+            state.write_verdicts(document).unwrap();
+            let before = fs::metadata(folder.path().join("before")).map(|before| before.ino());
+            let _ = fs::remove_file(folder.path().join("before"));
+            before.ok() != Some(fs::metadata(&path).unwrap().ino())
+        };
+        assert!(write_is_new(&document));
+        assert!(!write_is_new(&document));
+        document.connected = false;
+        assert!(write_is_new(&document));
+        fs::remove_file(&path).unwrap();
+        assert!(write_is_new(&document));
+        assert_eq!(read_verdicts(folder.path()), [document]);
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
@@ -668,7 +726,7 @@ mod tests {
                 metadata: ObjectMeta::default(),
                 status,
             };
-            let written = serde_yaml::to_string(&file).unwrap();
+            let written = yaml::to_string(&file).unwrap();
             let read: StatusFile<ChargeStationStatus> = serde_yaml::from_str(&written).unwrap();
             prop_assert_eq!(read.status, file.status);
         }

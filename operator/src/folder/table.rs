@@ -26,16 +26,18 @@ use crate::source::PublishError;
 
 /// A kind that is served.
 pub(super) trait Kept:
-    kube::Resource + Clone + Serialize + DeserializeOwned + Send + 'static
+    kube::Resource + Clone + Serialize + DeserializeOwned + Send + Sync + 'static
 {
     /// Its status.
-    type Status: Serialize + Clone + Send + Sync;
+    type Status: Serialize + Send + Sync;
     /// Which kind.
     const KIND: Kind;
     /// Where its objects are.
     fn table(inner: &mut Inner) -> &mut Table<Self>;
-    /// Puts a status in.
-    fn set_status(&mut self, status: Option<Self::Status>);
+    /// Its status.
+    fn status_mut(&mut self) -> &mut Option<Self::Status>;
+    /// The same object without its status.
+    fn without_status(&self) -> Self;
 }
 
 impl Kept for ChargeStation {
@@ -46,8 +48,16 @@ impl Kept for ChargeStation {
         &mut inner.stations
     }
 
-    fn set_status(&mut self, status: Option<Self::Status>) {
-        self.status = status;
+    fn status_mut(&mut self) -> &mut Option<Self::Status> {
+        &mut self.status
+    }
+
+    fn without_status(&self) -> Self {
+        Self {
+            metadata: self.metadata.clone(),
+            spec: self.spec.clone(),
+            status: None,
+        }
     }
 }
 
@@ -59,8 +69,16 @@ impl Kept for ChargeStationConfig {
         &mut inner.configs
     }
 
-    fn set_status(&mut self, status: Option<Self::Status>) {
-        self.status = status;
+    fn status_mut(&mut self) -> &mut Option<Self::Status> {
+        &mut self.status
+    }
+
+    fn without_status(&self) -> Self {
+        Self {
+            metadata: self.metadata.clone(),
+            spec: self.spec.clone(),
+            status: None,
+        }
     }
 }
 
@@ -72,15 +90,22 @@ impl Kept for KeyCatalogue {
         &mut inner.catalogues
     }
 
-    fn set_status(&mut self, status: Option<Self::Status>) {
-        self.status = status;
+    fn status_mut(&mut self) -> &mut Option<Self::Status> {
+        &mut self.status
+    }
+
+    fn without_status(&self) -> Self {
+        Self {
+            metadata: self.metadata.clone(),
+            spec: self.spec.clone(),
+            status: None,
+        }
     }
 }
 
 /// One object.
 struct Served<K: Kept> {
-    object: K,
-    status: Option<K::Status>,
+    object: Arc<K>,
     /// The file that decides about it.
     file: Arc<Path>,
     /// Why it is held as it was last known.
@@ -92,7 +117,7 @@ struct Served<K: Kept> {
 /// What is to be told of one object.
 pub(super) enum Change<K> {
     Applied(ObjectId),
-    Deleted(Box<K>),
+    Deleted(Arc<K>),
 }
 
 /// What is to be told.
@@ -146,7 +171,9 @@ impl<K: Kept> Table<K> {
 
     #[cfg(test)]
     pub(super) fn object(&self, id: &ObjectId) -> Option<K> {
-        self.served.get(id).map(|served| served.object.clone())
+        self.served
+            .get(id)
+            .map(|served| served.object.as_ref().clone())
     }
 
     pub(super) fn unreadable(&self, id: &ObjectId) -> Option<String> {
@@ -177,7 +204,7 @@ impl<K: Kept> Table<K> {
                 file: served.file.to_path_buf(),
                 labels: metadata.labels.clone().unwrap_or_default(),
                 annotations: metadata.annotations.clone().unwrap_or_default(),
-                spec: spec_of(&served.object),
+                spec: spec_of(served.object.as_ref()),
             }
         })
     }
@@ -193,14 +220,12 @@ impl<K: Kept> Table<K> {
             .found
             .remove(&id)
             .filter(|found| found.metadata.uid.as_ref() == Some(&remembered.uid));
-        let status = found.map(|found| found.status);
-        object.set_status(status.clone());
+        *object.status_mut() = found.map(|found| found.status);
         object.meta_mut().resource_version = Some(next(version));
         self.served.insert(
             id,
             Served {
-                object,
-                status,
+                object: Arc::new(object),
                 file,
                 unreadable: None,
                 publishing: false,
@@ -228,7 +253,7 @@ impl<K: Kept> Table<K> {
                     .creation_timestamp
                     .clone_from(&was.creation_timestamp);
                 metadata.generation = was.generation;
-                (former.status.clone(), former.publishing)
+                (None, former.publishing)
             }
             // What was written down of it got lost, but its status did not. Whether the spec is still the same is not
             // known, so it counts as changed.
@@ -252,7 +277,7 @@ impl<K: Kept> Table<K> {
             .get_or_insert_with(|| Time(Timestamp::from_second(now.as_second()).unwrap_or(now)));
         metadata.generation.get_or_insert(1);
         if let Some(former) = former {
-            let same_spec = spec_of(&former.object) == spec_of(&object);
+            let same_spec = spec_of(former.object.as_ref()) == spec_of(&object);
             let was = former.object.meta();
             let is = object.meta();
             let same_marks = was.labels == is.labels && was.annotations == is.annotations;
@@ -266,13 +291,15 @@ impl<K: Kept> Table<K> {
                 object.meta_mut().generation = was.generation.map(|generation| generation + 1);
             }
         }
-        object.set_status(status.clone());
+        *object.status_mut() = match self.served.remove(id) {
+            Some(former) => Arc::unwrap_or_clone(former.object).status_mut().take(),
+            None => status,
+        };
         object.meta_mut().resource_version = Some(next(version));
         self.served.insert(
             id.clone(),
             Served {
-                object,
-                status,
+                object: Arc::new(object),
                 file,
                 unreadable: None,
                 publishing,
@@ -296,7 +323,9 @@ impl<K: Kept> Table<K> {
         served.file = file;
         if served.unreadable.as_ref() != Some(&reason) {
             served.unreadable = Some(reason);
-            served.object.meta_mut().resource_version = Some(next(version));
+            Arc::make_mut(&mut served.object)
+                .meta_mut()
+                .resource_version = Some(next(version));
             changed.push(Change::Applied(id.clone()));
         }
     }
@@ -304,7 +333,7 @@ impl<K: Kept> Table<K> {
     pub(super) fn remove(&mut self, id: &ObjectId, changed: &mut Vec<Change<K>>) {
         self.found.remove(id);
         if let Some(served) = self.served.remove(id) {
-            changed.push(Change::Deleted(Box::new(served.object)));
+            changed.push(Change::Deleted(served.object));
         }
     }
 
@@ -316,14 +345,14 @@ impl<K: Kept> Table<K> {
             send(watcher::Event::Init);
             self.served
                 .values()
-                .for_each(|served| send(watcher::Event::InitApply(served.object.clone())));
+                .for_each(|served| send(watcher::Event::InitApply(served.object.as_ref().clone())));
             return send(watcher::Event::InitDone);
         }
         for change in changes {
             match change {
                 Change::Applied(id) => {
                     if let Some(served) = self.served.get(id) {
-                        send(watcher::Event::Apply(served.object.clone()));
+                        send(watcher::Event::Apply(served.object.as_ref().clone()));
                     }
                 }
                 Change::Deleted(object) => {
@@ -366,22 +395,21 @@ impl<K: Kept> Table<K> {
         &mut self,
         id: &ObjectId,
         uid: Option<&str>,
-        status: &K::Status,
+        status: K::Status,
         next: u64,
-    ) -> Result<K, PublishError> {
+    ) -> Result<Arc<K>, PublishError> {
         let served = self
             .served
             .get_mut(id)
             .filter(|served| served.object.meta().uid.as_deref() == uid);
         let served = served.ok_or(PublishError::Gone)?;
-        served.status = Some(status.clone());
-        served.object.set_status(Some(status.clone()));
-        served.object.meta_mut().resource_version = Some(next.to_string());
-        drop(
-            self.events
-                .send(watcher::Event::Apply(served.object.clone())),
-        );
-        Ok(served.object.clone())
+        let mut object = served.object.without_status();
+        *object.status_mut() = Some(status);
+        object.meta_mut().resource_version = Some(next.to_string());
+        served.object = Arc::new(object);
+        let event = watcher::Event::Apply(served.object.as_ref().clone());
+        drop(self.events.send(event));
+        Ok(Arc::clone(&served.object))
     }
 }
 

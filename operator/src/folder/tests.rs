@@ -112,14 +112,14 @@ impl Running {
         &self,
         name: &str,
         status: &ChargeStationStatus,
-    ) -> Result<ChargeStation, PublishError> {
+    ) -> Result<Arc<ChargeStation>, PublishError> {
         let station = self.station(name);
         let version = station.metadata.resource_version.clone().unwrap();
         Publisher::station(
             self.source.as_ref(),
             &ObjectRef::from_obj(&station),
             &version,
-            status,
+            status.clone(),
         )
         .await
     }
@@ -437,9 +437,9 @@ async fn a_published_status_is_in_the_object_the_stream_and_the_file() {
     assert!(text.contains("observedGeneration: 1"), "{text}");
     let stale = Publisher::station(
         running.source.as_ref(),
-        &ObjectRef::from_obj(&published),
+        &ObjectRef::from_obj(published.as_ref()),
         "0",
-        &status(1),
+        status(1),
     )
     .await;
     assert!(matches!(stale, Err(PublishError::Conflict)));
@@ -447,7 +447,7 @@ async fn a_published_status_is_in_the_object_the_stream_and_the_file() {
         running.source.as_ref(),
         &ObjectRef::new("x").within("default"),
         "0",
-        &status(1),
+        status(1),
     )
     .await;
     assert!(matches!(gone, Err(PublishError::Gone)));

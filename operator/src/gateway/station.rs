@@ -6,7 +6,7 @@
 //! replaced connection are kept out.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -45,8 +45,8 @@ struct State {
     former_end: Option<End>,
     ended_at: Option<Instant>,
     registration: Option<Registration>,
-    device: Option<Box<Device>>,
-    firmware: Option<Box<str>>,
+    device: Option<Arc<Device>>,
+    firmware: Option<Arc<str>>,
     connectors: Connectors,
     updating_until: Option<Instant>,
     uploading_until: Option<Instant>,
@@ -169,8 +169,8 @@ impl Station {
     ) {
         let mut state = self.state();
         if state.device.is_none() && *device != Device::default() {
-            state.device = Some(Box::new(device.clone()));
-            state.firmware = firmware.map(Box::from);
+            state.device = Some(Arc::new(device.clone()));
+            state.firmware = firmware.map(Arc::from);
         }
         if state.registration.is_none() {
             state.registration = registration;
@@ -434,8 +434,8 @@ impl Station {
         if state.firmware.as_deref() != firmware.as_deref() {
             state.updating_until = None;
         }
-        state.device = Some(Box::new(device.clone()));
-        state.firmware = firmware.as_deref().map(Box::from);
+        state.device = Some(Arc::new(device.clone()));
+        state.firmware = firmware.as_deref().map(Arc::from);
         state.tell(
             &self.identity,
             session,
@@ -507,14 +507,14 @@ impl Station {
                 state.registration,
                 Some(Registration::Accepted | Registration::Pending)
             ),
-            device: state.device.as_deref().cloned(),
-            firmware: state.firmware.as_deref().map(str::to_owned),
+            device: state.device.clone(),
+            firmware: state.firmware.clone(),
             activity: state
                 .connectors
                 .activity(state.registration == Some(Registration::Pending), now),
             busy_with_firmware: state.busy_with_firmware(),
             authenticated: state.link.as_ref().is_some_and(|link| link.authenticated),
-            protocol: state.link.as_ref().map(|_| super::SUBPROTOCOL.to_owned()),
+            protocol: state.link.as_ref().map(|_| super::SUBPROTOCOL),
             registration: state.registration.map(Registration::as_str),
         }
     }

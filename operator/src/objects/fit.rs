@@ -2,38 +2,42 @@
 //!
 //! A station decides what it reports, and the API server refuses a status that breaks a bound, as a whole and for
 //! ever. So what is too long is cut here, with an ellipsis, before it is published. What must not be cut, because it may
-//! be written to a station one day, is left out instead. A status that fits comes back untouched.
+//! be written to a station one day, is left out instead. Of a status that fits nothing is made.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::fits::fits;
 use super::schema::Kind;
 use super::{ChargeStationConfigStatus, ChargeStationStatus, KeyCatalogueStatus};
 
-/// Fits the status of a station.
-pub fn station(status: ChargeStationStatus) -> ChargeStationStatus {
+/// What is published instead of the status of a station; `None`: it fits.
+pub fn station(status: &ChargeStationStatus) -> Option<ChargeStationStatus> {
     fit(Kind::ChargeStation, status)
 }
 
-/// Fits the status of a config.
-pub fn config(status: ChargeStationConfigStatus) -> ChargeStationConfigStatus {
+/// What is published instead of the status of a config; `None`: it fits.
+pub fn config(status: &ChargeStationConfigStatus) -> Option<ChargeStationConfigStatus> {
     fit(Kind::ChargeStationConfig, status)
 }
 
-/// Fits the status of a catalogue.
-pub fn catalogue(status: KeyCatalogueStatus) -> KeyCatalogueStatus {
+/// What is published instead of the status of a catalogue; `None`: it fits.
+pub fn catalogue(status: &KeyCatalogueStatus) -> Option<KeyCatalogueStatus> {
     fit(Kind::KeyCatalogue, status)
 }
 
-fn fit<S: Serialize + DeserializeOwned>(kind: Kind, status: S) -> S {
+fn fit<S: Serialize + DeserializeOwned>(kind: Kind, status: &S) -> Option<S> {
+    if fits(kind, status) {
+        return None;
+    }
     let mut value =
-        serde_json::to_value(&status).expect("a status is plain data with strings as map keys");
+        serde_json::to_value(status).expect("a status is plain data with strings as map keys");
     let status_schema = &kind.schema()["properties"]["status"];
     match cut(status_schema, &mut value, &At::of("status")) {
-        Fit::AsItWas => status,
+        Fit::AsItWas => None,
         Fit::Cut | Fit::Refused => {
-            serde_json::from_value(value).expect("a status with less in it is still one")
+            Some(serde_json::from_value(value).expect("a status with less in it is still one"))
         }
     }
 }
@@ -210,7 +214,7 @@ mod tests {
             ..ChargeStationStatus::default()
         };
         assert!(!breaks_schema(Kind::ChargeStation, &status).is_empty());
-        let fitted = station(status);
+        let fitted = station(&status).unwrap();
         assert_eq!(breaks_schema(Kind::ChargeStation, &fitted), []);
         assert_eq!(fitted.deviations.len(), 50);
         assert_eq!(fitted.registration, None);
@@ -223,17 +227,61 @@ mod tests {
             memory: Some(original(&"a".repeat(3000))),
             ..ChargeStationStatus::default()
         };
-        let memory = station(status).memory.unwrap();
+        let memory = station(&status).unwrap().memory.unwrap();
         assert_eq!(memory.keys[&Key::from("LightIntensity")].original, None);
     }
 
     #[test]
-    fn a_status_that_fits_is_untouched() {
+    fn of_a_status_that_fits_nothing_is_made() {
         let status = ChargeStationStatus {
             deviations: vec![deviation("60 instead of 30")],
             memory: Some(original("60")),
             ..ChargeStationStatus::default()
         };
-        assert_eq!(station(status.clone()), status);
+        assert_eq!(station(&status), None);
+    }
+
+    #[test]
+    fn what_is_looked_at_fits_just_when_nothing_would_be_cut() {
+        let check = |status: &ChargeStationStatus| {
+            let schema = &Kind::ChargeStation.schema()["properties"]["status"];
+            let mut value = serde_json::to_value(status).unwrap();
+            let kept = cut(schema, &mut value, &At::of("status")) == Fit::AsItWas;
+            assert_eq!(fits(Kind::ChargeStation, status), kept, "{status:?}");
+            kept
+        };
+        let mut kept = 0;
+        for length in (0..24)
+            .map(|power| 1_usize << (power / 2))
+            .map(|half| half * 3 / 2)
+        {
+            for text in ["a".repeat(length), "ä".repeat(length)] {
+                let whole = ChargeStationStatus::default();
+                let all = [
+                    ChargeStationStatus {
+                        registration: Some(text.clone()),
+                        ..whole.clone()
+                    },
+                    ChargeStationStatus {
+                        deviations: vec![deviation(&text)],
+                        ..whole.clone()
+                    },
+                    ChargeStationStatus {
+                        deviations: vec![deviation("60"); length.min(90)],
+                        ..whole.clone()
+                    },
+                    ChargeStationStatus {
+                        resolved_hash: Some(text.clone()),
+                        ..whole.clone()
+                    },
+                    ChargeStationStatus {
+                        memory: Some(original(&text)),
+                        ..whole
+                    },
+                ];
+                kept += all.iter().filter(|status| check(status)).count();
+            }
+        }
+        assert!((20..220).contains(&kept), "both must occur: {kept}");
     }
 }

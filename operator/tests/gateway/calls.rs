@@ -232,7 +232,7 @@ async fn remembered_stations_may_be_called_without_a_boot() {
     let mut client = stage.connect().await;
     let presence = stage.until(|presence| presence.session.is_some()).await;
     assert!(presence.registered);
-    assert_eq!(presence.device, Some(device));
+    assert_eq!(presence.device.as_deref(), Some(&device));
     assert_eq!(presence.firmware.as_deref(), Some("7"));
     assert_eq!(presence.registration, Some("Accepted"));
     let (result, _) = tokio::join!(stage.call("GetConfiguration", "{}"), client.answer("{}"));

@@ -156,7 +156,7 @@ async fn what_the_station_says_of_itself_is_kept() {
     assert_eq!(device.serial.as_deref(), Some("S"));
     assert_eq!(device.box_serial.as_deref(), Some("B"));
     assert_eq!(presence.firmware.as_deref(), Some("1.2"));
-    assert_eq!(presence.protocol.as_deref(), Some("ocpp1.6"));
+    assert_eq!(presence.protocol, Some("ocpp1.6"));
     assert_eq!(presence.registration, Some("Pending"));
     assert!(!presence.authenticated);
 }

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use stationkeeper_core::recall;
+use stationkeeper_core::state::State;
 use stationkeeper_core::station::Link;
 use stationkeeper_core::status::{self, station_status};
 
@@ -24,8 +25,8 @@ pub(super) struct Concluded {
     pub(super) at: Timestamp,
     /// How long until a disconnect is written.
     pub(super) grace: Option<SignedDuration>,
-    /// No password opens for the station: its Secret is missing.
-    pub(super) without_credentials: bool,
+    /// A Secret is missing: the one with the station's password, or one that a setting names.
+    pub(super) secret_missing: bool,
 }
 
 /// Publishes what a pass came to, and tells everybody who listens. (Network: the publisher.)
@@ -45,7 +46,7 @@ pub(super) async fn conclude(
     } = site;
     let Decided { desired, planned } = decided;
     let at = clock::now();
-    live.memory = planned.memory.clone();
+    live.memory = std::mem::take(&mut planned.memory);
     if !known.may_ask && live.observed.readings.is_empty() {
         // This process has never read it, and may not now: what was last told still holds.
         let keys = std::mem::take(&mut planned.keys);
@@ -68,19 +69,24 @@ pub(super) async fn conclude(
     if let Some(message) = &missing {
         status.conditions = status::stalled(status.conditions, "SecretMissing", message);
     }
+    let secret_missing = missing.is_some()
+        || planned
+            .keys
+            .iter()
+            .any(|verdict| verdict.state == State::SecretMissing);
     let report = Report {
         status,
         resolved_hash: Some(desired.hash.clone()),
         pending_reset: planned.pending_reset.as_ref(),
         presence: presence.as_ref(),
     };
-    let status = compose(&written.station, live, &live.memory, &report, at);
+    let status = compose(&written.station, live, &live.memory, report, at);
     let current = publish(context, &written.station, live, status).await?;
     let told = Told {
         progressing: written.again.is_some(),
         in_grace: grace.is_some(),
         ..told_of(
-            planned,
+            std::mem::take(&mut planned.keys),
             declared.configs(),
             &known.facts,
             &current,
@@ -91,6 +97,6 @@ pub(super) async fn conclude(
     Ok(Concluded {
         at,
         grace,
-        without_credentials: missing.is_some(),
+        secret_missing,
     })
 }

@@ -41,6 +41,7 @@ pub(super) fn know(site: &Site<'_>, live: &mut Live, now: Timestamp) -> Known {
         station,
         identity,
         cell,
+        ..
     } = site;
     let meaning = take_events(site, live, now);
     let presence = context.connector.presence(identity);

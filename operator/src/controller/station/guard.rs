@@ -3,24 +3,20 @@
 use std::collections::BTreeSet;
 
 use kube::ResourceExt;
-use kube::runtime::reflector::ObjectRef;
 use stationkeeper_core::catalogue::StationCatalogue;
 use stationkeeper_core::plan::{Plan, Why};
 use stationkeeper_core::station::{Activity, Brake};
 use stationkeeper_core::words::ConfigRef;
 
 use super::Site;
-use crate::controller::context::Context;
 use crate::controller::gather::PAUSED;
 use crate::execute::{Act, Stop};
-use crate::objects::ChargeStation;
 
 /// Checked right before each frame: leadership, brake, suspension as the stores know it now.
-pub(super) fn still_allowed(
-    context: &Context,
-    station: &ChargeStation,
-    act: Act,
-) -> Result<(), Stop> {
+pub(super) fn still_allowed(site: &Site<'_>, act: Act) -> Result<(), Stop> {
+    let Site {
+        context, target, ..
+    } = *site;
     let (leads, braked) = match (act, *context.brake.borrow()) {
         (Act::Read, brake) => (context.leadership.holds(), brake == Brake::NoCalls),
         (Act::Write, brake) => (context.leadership.may_write(), brake != Brake::Off),
@@ -34,7 +30,7 @@ pub(super) fn still_allowed(
     if braked {
         return Err(Stop("the brake is on".to_owned()));
     }
-    match context.stores.stations.get(&ObjectRef::from_obj(station)) {
+    match context.stores.stations.get(target) {
         None => Err(Stop("the ChargeStation was deleted".to_owned())),
         Some(now) if now.spec.suspend || now.annotations().contains_key(PAUSED) => {
             Err(Stop("the ChargeStation was suspended".to_owned()))

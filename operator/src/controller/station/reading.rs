@@ -53,7 +53,7 @@ pub(super) async fn ask_for_activity(
     live.activity_asked = session;
     let payload = trigger_message(Trigger::StatusNotification, None);
     let request = Request::read("TriggerMessage", payload);
-    let guard = |act| still_allowed(context, station, act);
+    let guard = |act| still_allowed(site, act);
     if let Err(stop) = context.wire.call(identity, request, &guard).await {
         tracing::debug!(station = %station.name_any(), why = %stop, "the station was not asked for its connectors");
     }
@@ -133,7 +133,7 @@ pub(super) async fn read(
     };
     let whole = live.observed.readings.is_empty();
     let seen = observe(&context.wire, identity, &asks, pieces, &|act| {
-        still_allowed(context, station, act)
+        still_allowed(site, act)
     })
     .await;
     if !seen.falls.is_empty() {

@@ -78,6 +78,7 @@ pub(super) async fn refuse(
         station,
         identity,
         cell,
+        ..
     } = site;
     context.connector.disconnect(identity);
     let mut status = station.status.clone().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
-use stationkeeper_core::plan::{KeyVerdict, Plan};
+use stationkeeper_core::plan::KeyVerdict;
 use stationkeeper_core::state::State;
 use stationkeeper_core::station::StationFacts;
 use stationkeeper_core::status::{self, Deviation, MAX_DEVIATIONS, Transition};
@@ -27,14 +27,14 @@ pub(super) fn deviations(station: &ChargeStation) -> &[Deviation] {
 
 /// What there is to tell after a plan.
 pub(super) fn told_of(
-    planned: &Plan,
+    verdicts: Vec<KeyVerdict>,
     layers: &Arc<[(ConfigRef, i64)]>,
     facts: &StationFacts,
     station: &ChargeStation,
     connected: bool,
 ) -> Told {
     Told {
-        verdicts: planned.keys.as_slice().into(),
+        verdicts: verdicts.into(),
         layers: Arc::clone(layers),
         facts: Some(Arc::new(facts.clone())),
         connected,

@@ -5,7 +5,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
 use stationkeeper_core::plan::Plan;
-use stationkeeper_core::state::State;
 
 use super::Site;
 use super::concluding::Concluded;
@@ -41,15 +40,10 @@ pub(super) fn next(
     let registered = |presence: Presence| presence.registered;
     let unread =
         !planned.read.is_empty() && context.connector.presence(identity).is_some_and(registered);
-    let secret_missing = concluded.without_credentials
-        || planned
-            .keys
-            .iter()
-            .any(|verdict| verdict.state == State::SecretMissing);
     let waits = [
         written.again,
         unread.then(|| jittered(READ_AGAIN)),
-        secret_missing.then(|| jittered(SECRET_AGAIN)),
+        concluded.secret_missing.then(|| jittered(SECRET_AGAIN)),
         concluded.grace.map(|grace| {
             Duration::try_from(grace).unwrap_or(Duration::ZERO) + Duration::from_millis(50)
         }),

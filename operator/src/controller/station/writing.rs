@@ -53,14 +53,14 @@ pub(super) async fn write(
         live.passes_in_a_row = 0;
         return Ok(written);
     }
-    let before = decided.planned.memory.clone();
+    let before = std::mem::take(&mut decided.planned.memory);
     let intended = outcome::intend(before.clone(), &decided.planned.changes, clock::now());
     written.station = record_intent(site, declared, known, decided, live, &intended).await?;
-    live.memory = intended.clone();
+    live.memory = intended;
 
     let executed = send(site, declared, known, decided).await;
     drop(permits);
-    live.memory = outcome::withdraw(intended, &before, &executed.unsent);
+    live.memory = outcome::withdraw(std::mem::take(&mut live.memory), &before, &executed.unsent);
     for outcome in &executed.outcomes {
         live.memory = outcome::record(std::mem::take(&mut live.memory), outcome);
     }
@@ -102,12 +102,13 @@ fn hold_back(
     (permits, again)
 }
 
-/// Intent before act: a successor knows what may have happened. (Network: the publisher.)
+/// Intent before act: a successor knows what may have happened. The verdicts go to those who listen: the writing is
+/// followed by others. (Network: the publisher.)
 async fn record_intent(
     site: &Site<'_>,
     declared: &Declared,
     known: &Known,
-    decided: &Decided,
+    decided: &mut Decided,
     live: &mut Live,
     intended: &stationkeeper_core::memory::Memory,
 ) -> Result<Arc<ChargeStation>, PublishError> {
@@ -118,11 +119,17 @@ async fn record_intent(
         pending_reset: planned.pending_reset.as_ref(),
         presence: known.presence.as_ref(),
     };
-    let status = compose(site.station, live, intended, &report, clock::now());
+    let status = compose(site.station, live, intended, report, clock::now());
     let recorded = publish(site.context, site.station, live, status).await?;
     let told = Told {
         progressing: true,
-        ..told_of(planned, declared.configs(), &known.facts, &recorded, true)
+        ..told_of(
+            std::mem::take(&mut planned.keys),
+            declared.configs(),
+            &known.facts,
+            &recorded,
+            true,
+        )
     };
     tell(site, &recorded, told, Moment::BeforeWriting).await;
     Ok(recorded)
@@ -135,7 +142,7 @@ async fn send(site: &Site<'_>, declared: &Declared, known: &Known, decided: &Dec
     } = site;
     let expected = Expected::of(&decided.planned, &decided.desired.catalogue, known.session);
     let guard = |act| {
-        still_allowed(context, station, act)?;
+        still_allowed(site, act)?;
         let catalogues = context.catalogues.version(&known.facts.namespace);
         if act == Act::Write && catalogues != declared.catalogue_version {
             let why = "a KeyCatalogue has changed since the plan was made";
