@@ -18,7 +18,7 @@ use super::guard::still_allowed;
 use crate::clock;
 use crate::controller::live::Live;
 use crate::execute::Request;
-use crate::observe::{Ask, MAX_KEYS, Pieces, observe};
+use crate::observe::{Aborted, Ask, MAX_KEYS, Pieces, observe};
 
 /// How often a plan may ask for further reads before it is taken as it is: companions of lists are asked once known.
 const READS_PER_PASS: u32 = 3;
@@ -161,6 +161,14 @@ pub(super) async fn read(
     }
     live.observed.readings.extend(seen.observed.readings);
     live.observed.at_event = live.memory.event;
+    live.observed.ended = seen.aborted.as_ref().and_then(|aborted| match aborted {
+        Aborted::Unresponsive(_) => Some(aborted.to_string()),
+        // What the link or whoever stopped it does is told of the station itself.
+        Aborted::Stopped(_)
+        | Aborted::Disconnected
+        | Aborted::Offline
+        | Aborted::NotDelivered(_) => None,
+    });
     live.observed_session = session;
     if whole && seen.aborted.is_none() {
         live.read_at = Some(clock::now());
