@@ -41,6 +41,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::connector::{
@@ -440,8 +441,8 @@ async fn accept(shared: &Arc<Shared>, listener: &TcpListener, tls: Option<&Arc<t
     let connections = Arc::new(Semaphore::new(shared.settings.limits.connections));
     let handshakes = Arc::new(Semaphore::new(shared.settings.limits.handshakes));
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: it passes when others close.
                 tracing::warn!(
@@ -464,12 +465,16 @@ async fn accept(shared: &Arc<Shared>, listener: &TcpListener, tls: Option<&Arc<t
         let greeting = greet(Arc::clone(shared), stream, acceptor, connection);
         let limit = shared.settings.limits.handshake;
         let metrics = shared.metrics.clone();
-        shared.tasks.spawn(async move {
+        let greeting = async move {
             if tokio::time::timeout(limit, greeting).await.is_err() {
                 metrics.handshake("timed_out");
+                tracing::info!("a client did not finish its handshake in time");
             }
             drop(handshake);
-        });
+        };
+        shared
+            .tasks
+            .spawn(greeting.instrument(tracing::info_span!("handshake", %peer)));
     }
 }
 

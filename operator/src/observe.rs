@@ -121,8 +121,10 @@ pub enum Aborted {
     /// The call was not sent.
     #[error("GetConfiguration was not sent: {0}")]
     NotDelivered(String),
-    /// The station answers no GetConfiguration, not even for a key that every station has.
-    #[error("the station answers no GetConfiguration: {0}")]
+    /// The station answers no GetConfiguration with keys, not even for one that every station has.
+    #[error(
+        "the station does not answer GetConfiguration with keys, not even for one that every station has: {0}"
+    )]
     Unresponsive(String),
 }
 

@@ -64,14 +64,18 @@ class Keys:
 class Station(ChargePoint):
     """One connection of the station."""
 
-    def __init__(self, identity: str, connection, keys: Keys) -> None:
+    def __init__(self, identity: str, connection, keys: Keys, silent: list[str]) -> None:
         super().__init__(identity, connection)
         self.keys = keys
+        self.silent = silent
         self.received: dict[str, tuple[str, dict]] = {}
         self.reset = asyncio.Event()
 
     async def route_message(self, raw_msg):
         frame = json.loads(raw_msg)
+        if frame[0] == 2 and frame[2] in self.silent:
+            tell("call", action=frame[2], payload=frame[3], answer=None)
+            return
         if frame[0] == 2:
             self.received[frame[1]] = (frame[2], frame[3])
         await super().route_message(raw_msg)
@@ -197,7 +201,7 @@ class Life:
 
     async def serve(self, connection) -> None:
         """Uses one connection until it ends or the station boots."""
-        self.station = Station(self.identity, connection, self.keys)
+        self.station = Station(self.identity, connection, self.keys, self.description.get("silent", []))
         tell("connected", subprotocol=connection.subprotocol)
         tasks = [asyncio.create_task(self.station.start()), asyncio.create_task(self.station.reset.wait())]
         sending = []

@@ -24,8 +24,8 @@ impl PythonStation {
     /// Starts a station that connects to the URL, which ends with its identity.
     ///
     /// The description is JSON: `keys` (`{"Name": {"value", "readonly", "writeOnly", "reboot", "reject"}}`), and
-    /// optionally `vendor`, `model`, `firmware`, `serial`, `password`, and `boot: false` for a station that
-    /// reconnects without BootNotification.
+    /// optionally `vendor`, `model`, `firmware`, `serial`, `password`, `silent` for actions that it never answers, and
+    /// `boot: false` for a station that reconnects without BootNotification.
     pub fn start(url: &str, description: &Value) -> Result<Self> {
         let tools = Tools::require().map_err(|failure| anyhow!(failure))?;
         let mut command = Command::new(&tools.python);

@@ -46,22 +46,24 @@ spec:
 /// The operator over a folder with the manifests above.
 struct Site {
     operator: Operator,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Site {
     async fn open() -> Result<Self> {
+        Self::open_with(&[]).await
+    }
+
+    async fn open_with(arguments: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let manifests = folder.path().join("manifests");
         fs::create_dir(&manifests)?;
         fs::write(manifests.join("site.yaml"), MANIFESTS)?;
         let launch = Launch::new()?.folders(&manifests, folder.path().join("state"));
-        let mut operator = launch.arguments(["--settle", "200ms"]).start()?;
+        let launch = launch.arguments(["--settle", "200ms"]);
+        let mut operator = launch.arguments(arguments.iter().copied()).start()?;
         operator.wait_until_ready(LIMIT).await?;
-        Ok(Self {
-            operator,
-            _folder: folder,
-        })
+        Ok(Self { operator, folder })
     }
 }
 
@@ -186,4 +188,59 @@ async fn what_a_foreign_station_was_is_remembered_when_it_reconnects_without_a_b
     );
     assert_eq!(open["connected"], true, "{open}");
     Ok(())
+}
+
+/// A station that takes GetConfiguration and never answers it.
+fn deaf() -> Value {
+    let mut deaf = description();
+    deaf["silent"] = json!(["GetConfiguration"]);
+    deaf
+}
+
+#[tokio::test]
+async fn a_foreign_station_is_told_as_connected_while_its_answer_is_waited_for() -> Result<()> {
+    let site = Site::open_with(&["--call-timeout", "5m"]).await?;
+    let station = PythonStation::start(&site.operator.station_url("OPEN1"), &deaf())?;
+    eventually(LIMIT, async || {
+        let status = site.operator.status().await?;
+        let open = &status["stations"]
+            .as_array()
+            .and_then(|stations| stations.iter().find(|one| one["identity"] == "OPEN1"))
+            .context("the station")?;
+        ensure!(open["connected"] == true, "{open}");
+        for row in open["keys"].as_array().context("its keys")? {
+            ensure!(row["state"] == "Unknown" && row["stale"] == true, "{row}");
+        }
+        Ok(())
+    })
+    .await?;
+    assert_eq!(
+        station.calls("GetConfiguration")?.len(),
+        1,
+        "the first call is still waited for"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_foreign_station_that_answers_no_read_is_told_so() -> Result<()> {
+    let site = Site::open_with(&["--call-timeout", "500ms"]).await?;
+    let _station = PythonStation::start(&site.operator.station_url("OPEN1"), &deaf())?;
+    let status = site
+        .folder
+        .path()
+        .join("state/status/north/ChargeStation/open.yaml");
+    eventually(LIMIT, async || {
+        // Long texts are folded.
+        let status = fs::read_to_string(&status)?;
+        let words: Vec<&str> = status.split_whitespace().collect();
+        let told = words.join(" ");
+        ensure!(
+            told.contains("the station does not answer GetConfiguration with keys"),
+            "{told}"
+        );
+        ensure!(told.contains("no answer within 0.5 s"), "{told}");
+        Ok(())
+    })
+    .await
 }

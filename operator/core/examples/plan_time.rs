@@ -247,6 +247,7 @@ fn observed(keys: &BTreeMap<Key, &'static str>, every: usize) -> Observed {
     Observed {
         readings: readings.collect(),
         at_event: 0,
+        ended: None,
     }
 }
 

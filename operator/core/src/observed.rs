@@ -13,6 +13,8 @@ pub struct Observed {
     pub readings: BTreeMap<Key, Reading>,
     /// The station's event counter ([`crate::memory::Memory::event`]) when the *oldest* of the readings was made.
     pub at_event: u64,
+    /// Why the last read ended before it came to the keys that have no reading, for people; `None`: it did not.
+    pub ended: Option<String>,
 }
 
 /// What came of asking for one key.

@@ -50,17 +50,52 @@ pub fn remembered(
                 };
             }
             match told.get(&verdict.key) {
-                Some(told) if told.desired.as_deref() == verdict.desired.as_deref() => KeyVerdict {
-                    state: told.state,
-                    reason: told.reason,
-                    message: told.message.clone(),
-                    observed: told.observed.as_deref().map(Text::from),
-                    ..verdict
-                },
+                // A key that was never read has nothing to remember, and why it was not may have changed since.
+                Some(told)
+                    if told.desired.as_deref() == verdict.desired.as_deref()
+                        && told.state != State::Unknown =>
+                {
+                    as_told(told, verdict)
+                }
                 Some(_) | None => verdict,
             }
         })
         .collect()
+}
+
+/// The verdicts of a station whose line has just gone and may be back in a moment: what was told last is told on, so that
+/// a short loss of the line is neither told nor written.
+pub fn unbroken(deviations: &[Deviation], planned: Vec<KeyVerdict>) -> Vec<KeyVerdict> {
+    let told: BTreeMap<&Key, &Deviation> = deviations
+        .iter()
+        .map(|deviation| (&deviation.key, deviation))
+        .collect();
+    planned
+        .into_iter()
+        .map(|verdict| match told.get(&verdict.key) {
+            Some(told) if holds_on(told, &verdict) => as_told(told, verdict),
+            Some(_) | None => verdict,
+        })
+        .collect()
+}
+
+/// Does a verdict differ from what was told only by the line?
+fn holds_on(told: &Deviation, verdict: &KeyVerdict) -> bool {
+    let by_the_line = verdict.reason == Reason::Offline
+        || (told.state, told.reason) == (verdict.state, verdict.reason);
+    by_the_line
+        && told.desired.as_deref() == verdict.desired.as_deref()
+        && told.observed.as_deref() == verdict.observed.as_deref()
+}
+
+fn as_told(told: &Deviation, verdict: KeyVerdict) -> KeyVerdict {
+    KeyVerdict {
+        state: told.state,
+        reason: told.reason,
+        message: told.message.clone(),
+        observed: told.observed.as_deref().map(Text::from),
+        ..verdict
+    }
 }
 
 /// The conditions of a station that is not served at all: a person has to act.

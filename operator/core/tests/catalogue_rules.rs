@@ -88,6 +88,15 @@ fn a_list_of_two_is_doubtful_where_the_station_tells_no_length() {
 }
 
 #[test]
+fn a_list_that_is_only_asserted_may_be_as_long_as_it_is() {
+    check(
+        &[("SupportedFeatureProfiles", "Core,Reservation")],
+        &[],
+        &[],
+    );
+}
+
+#[test]
 fn heartbeats_come_at_least_daily() {
     const KEY: &str = "HeartbeatInterval";
     check(&[(KEY, "86400")], &[], &[]);

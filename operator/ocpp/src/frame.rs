@@ -242,7 +242,10 @@ impl<'a> Elements<'a> {
             },
             4 => Ok(FrameRef::CallError {
                 id,
-                code: self.at[2].map_or(Cow::Borrowed("GenericError"), string_or_text),
+                code: self.at[2]
+                    .map(string_or_text)
+                    .filter(|code| !code.is_empty())
+                    .unwrap_or(Cow::Borrowed("GenericError")),
                 description: self.at[3].map_or(Cow::Borrowed(""), string_or_text),
                 details: self.at[4]
                     .and_then(object_or_empty)
@@ -417,6 +420,8 @@ mod tests {
     fn errors_may_lack_everything_but_the_id() {
         for (text, expected) in [
             (r#"[4,"7"]"#, ("GenericError", "", "{}")),
+            (r#"[4,"7",null,null,null]"#, ("GenericError", "", "{}")),
+            (r#"[4,"7","",""]"#, ("GenericError", "", "{}")),
             (r#"[4,"7","InternalError"]"#, ("InternalError", "", "{}")),
             (
                 r#"[4,"7","InternalError",null,null]"#,

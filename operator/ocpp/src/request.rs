@@ -179,7 +179,7 @@ impl ChangeStatus {
     /// Reads the payload of an answer.
     pub fn read(payload: &RawValue) -> Result<Self, BadAnswer> {
         let status = status(payload)?;
-        Ok(match status.to_ascii_lowercase().as_str() {
+        Ok(match letters(&status).as_str() {
             "accepted" => Self::Accepted,
             "rejected" => Self::Rejected,
             "rebootrequired" => Self::RebootRequired,
@@ -206,7 +206,7 @@ impl Consent {
     /// Reads the payload of an answer.
     pub fn read(payload: &RawValue) -> Result<Self, BadAnswer> {
         let status = status(payload)?;
-        Ok(match status.to_ascii_lowercase().as_str() {
+        Ok(match letters(&status).as_str() {
             "accepted" => Self::Accepted,
             "rejected" => Self::Rejected,
             "notimplemented" => Self::NotImplemented,
@@ -223,6 +223,16 @@ fn status(payload: &RawValue) -> Result<String, BadAnswer> {
         .ok_or_else(|| BadAnswer {
             what: "status is missing".to_owned(),
         })
+}
+
+/// The letters of a status alone, in lower case: `Reboot Required` and `REBOOT_REQUIRED` are meant as `RebootRequired`,
+/// and a boot that is owed must not be overlooked.
+fn letters(status: &str) -> String {
+    status
+        .chars()
+        .filter(char::is_ascii_alphabetic)
+        .map(|letter| letter.to_ascii_lowercase())
+        .collect()
 }
 
 fn object(payload: &RawValue) -> Result<Object<'_>, BadAnswer> {
@@ -413,6 +423,14 @@ mod tests {
                 Ok(ChangeStatus::RebootRequired),
             ),
             (r#"{"status":"accepted "}"#, Ok(ChangeStatus::Accepted)),
+            (
+                r#"{"status":"Reboot Required"}"#,
+                Ok(ChangeStatus::RebootRequired),
+            ),
+            (
+                r#"{"status":"NOT_SUPPORTED"}"#,
+                Ok(ChangeStatus::NotSupported),
+            ),
             (
                 r#"{"status":"Scheduled"}"#,
                 Ok(ChangeStatus::Other("Scheduled".to_owned())),

@@ -46,6 +46,8 @@ impl Default for Settings {
 /// When in a pass something is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
+    /// The station is connected, and takes long to be read; its keys are told as they were told last.
+    WhileReading,
     /// What is about to be written is recorded; what comes of it is told at the end of the pass.
     BeforeWriting,
     /// The pass is over.

@@ -3,6 +3,7 @@
 //! kube never runs two reconciles of one object at once, so a station has one writer. Each step either needs the network
 //! (said at the step) or is a pure function of `core`.
 
+mod announcing;
 mod concluding;
 mod deciding;
 mod due;
@@ -141,6 +142,11 @@ async fn pass(site: &Site<'_>, live: &mut Live) -> Result<Action, PublishError> 
 
     // What is: read what the plan needs, until it needs nothing more. (Network: the station.)
     read_what_is_needed(site, &declared, &mut known, &mut decided, live).await;
+    let station = newest(Arc::clone(site.station), live.published.as_ref());
+    let site = &Site {
+        station: &station,
+        ..*site
+    };
     ask_for_activity(site, live, &decided.planned, &known).await;
 
     // What is to be done: recorded before the first frame leaves. (Network: the publisher, then the station.)

@@ -35,6 +35,12 @@ use crate::connector::{Admission, Credential, Identity};
 /// The longest request head. A path of 255 characters takes at most 3 KiB when every byte of it is encoded.
 const MAX_HEAD: usize = 16 * 1024;
 
+/// The most headers of a request.
+const MAX_HEADERS: usize = 96;
+
+/// How a TLS handshake begins, whatever its version (RFC 8446, section 5.1).
+const TLS_RECORD: [u8; 2] = [22, 3];
+
 /// The longest identity, in characters.
 const MAX_IDENTITY: usize = 255;
 
@@ -100,11 +106,12 @@ pub(super) async fn greet(shared: &Shared, socket: &mut Socket) -> Option<Greete
             return None;
         }
         Err(Head::TooLong) => {
-            let refusal = Refusal::new(
-                "431 Request Header Fields Too Large",
-                "bad_request",
-                "the request is too long",
-            );
+            let refusal = too_large("the request is too long");
+            return refuse(shared, socket, None, refusal).await;
+        }
+        Err(Head::Tls) => {
+            let why = "the client begins with TLS, and this port speaks none: connect with ws://, or give the gateway a certificate";
+            let refusal = Refusal::new("400 Bad Request", "tls", why);
             return refuse(shared, socket, None, refusal).await;
         }
     };
@@ -165,9 +172,14 @@ async fn refuse(
     shared.metrics.handshake(label);
     let station = identity.map_or_else(String::new, ToString::to_string);
     tracing::info!(identity = station, status, why, "a connection was refused");
+    // Whoever sends Upgrade names it in Connection (RFC 9110, section 7.8).
+    let connection = match &header {
+        Some(header) if header.starts_with("Upgrade:") => "Upgrade, close",
+        Some(_) | None => "close",
+    };
     let header = header.map_or_else(String::new, |header| format!("{header}\r\n"));
     let answer = format!(
-        "HTTP/1.1 {status}\r\n{header}Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{why}\n",
+        "HTTP/1.1 {status}\r\n{header}Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: {connection}\r\n\r\n{why}\n",
         why.len() + 1
     );
     // The client may have gone already; there is nobody else to tell.
@@ -185,6 +197,8 @@ async fn write(socket: &mut Socket, bytes: &[u8]) -> io::Result<()> {
 enum Head {
     Gone,
     TooLong,
+    /// A TLS record instead of a request.
+    Tls,
 }
 
 /// Reads up to the empty line; gives what came after it apart.
@@ -195,6 +209,10 @@ async fn read_head(socket: &mut Socket) -> Result<(Vec<u8>, Vec<u8>), Head> {
         match socket.read_buf(&mut head).await {
             Ok(0) | Err(_) => return Err(Head::Gone),
             Ok(_) => {}
+        }
+        // Its client would wait for an answer that cannot come.
+        if head.starts_with(&TLS_RECORD) {
+            return Err(Head::Tls);
         }
         let from = seen.saturating_sub(3);
         if let Some(at) = head[from..].windows(4).position(|four| four == b"\r\n\r\n") {
@@ -209,10 +227,18 @@ async fn read_head(socket: &mut Socket) -> Result<(Vec<u8>, Vec<u8>), Head> {
 
 fn read_request(head: &[u8]) -> Result<Request, Refusal> {
     let bad = |why: &str| Refusal::new("400 Bad Request", "bad_request", why);
-    let mut headers = [httparse::EMPTY_HEADER; 96];
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(head) {
         Ok(httparse::Status::Complete(_)) => {}
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(too_large("the request has too many headers"));
+        }
+        Ok(httparse::Status::Partial) | Err(_) if has_blanks_in_its_path(head) => {
+            return Err(bad(
+                "there are blanks in the path: write a blank in the identity as %20",
+            ));
+        }
         Ok(httparse::Status::Partial) | Err(_) => return Err(bad("this is no HTTP request")),
     }
     let values = |name: &'static str| {
@@ -278,6 +304,22 @@ fn read_request(head: &[u8]) -> Result<Request, Refusal> {
     })
 }
 
+fn too_large(why: &str) -> Refusal {
+    Refusal::new("431 Request Header Fields Too Large", "bad_request", why)
+}
+
+/// `GET /ocpp/RDAM 123 HTTP/1.1`: an identity that was not percent-encoded.
+fn has_blanks_in_its_path(head: &[u8]) -> bool {
+    let line = head.split(|&byte| byte == b'\r').next();
+    let words: Vec<&[u8]> = line
+        .unwrap_or_default()
+        .split(|&byte| byte == b' ')
+        .collect();
+    words.len() > 3
+        && words.first() == Some(&b"GET".as_slice())
+        && words.last().is_some_and(|word| word.starts_with(b"HTTP/"))
+}
+
 /// The last segment of the path, percent-decoded (OCPP-J 1.6, section 3.1.1).
 fn identity(path: &str) -> Result<Identity, String> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
@@ -294,7 +336,11 @@ fn identity(path: &str) -> Result<Identity, String> {
         .decode_utf8()
         .map_err(|_| "the identity is not UTF-8 after percent-decoding".to_owned())?;
     if decoded.is_empty() {
-        return Err("the identity is missing: connect to <endpoint>/<identity>".to_owned());
+        let why = match path.trim_matches('/') {
+            "" => "the identity is missing",
+            _ => "the path ends with a slash, and the identity stands after the last one",
+        };
+        return Err(format!("{why}: connect to <endpoint>/<identity>"));
     }
     if decoded.chars().count() > MAX_IDENTITY {
         return Err(format!(

@@ -131,6 +131,43 @@ async fn what_is_no_websocket_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_mistaken_request_is_told_its_mend() {
+    let stage = Stage::new(settings()).await;
+    let upgrade = |path: &str, more: &str| {
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: ocpp1.6\r\n{more}\r\n"
+        )
+    };
+    let many: String = (0..100).map(|n| format!("X-{n}: 1\r\n")).collect();
+    for (request, status, mend) in [
+        (upgrade("/ocpp/cp 1", ""), "400", "%20"),
+        (upgrade("/ocpp/cp/", ""), "400", "ends with a slash"),
+        (upgrade("/", ""), "400", "the identity is missing"),
+        (upgrade("/ocpp/cp", &many), "431", "too many headers"),
+        ("\x16\x03\x01\x02\0\x01".to_owned(), "400", "ws://"),
+        (
+            "GET /ocpp/cp HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+            "426",
+            "Connection: Upgrade, close",
+        ),
+    ] {
+        let mut stream = TcpStream::connect(stage.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // What was sent and not read may reset the connection behind the answer.
+        let _ = within(stream.read_to_end(&mut answer)).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert_eq!(
+            answer.split(' ').nth(1),
+            Some(status),
+            "{request:?}: {answer}"
+        );
+        assert!(answer.contains(mend), "{request:?}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn half_a_handshake_is_ended() {
     let mut settings = settings();
     settings.limits.handshake = Duration::from_millis(50);

@@ -9,6 +9,7 @@ use super::table::{Next, Ruling};
 use crate::memory::{Answer, DriftMemory, WriteMemory};
 use crate::observed::Reading;
 use crate::state::{Reason, State};
+use crate::station::Activity;
 use crate::words::Key;
 
 /// How much of a value fits into a line on a screen.
@@ -70,7 +71,7 @@ fn message(case: &Case<'_>, ruling: &Ruling, hold: Option<&Hold>, ground: &Groun
     let mut message = what(case, ruling, ground);
     if let Some(hold) = hold {
         message.push_str("; ");
-        message.push_str(&held(hold, case));
+        message.push_str(&held(hold, case, ground));
     }
     message
 }
@@ -363,16 +364,17 @@ fn unknown(case: &Case<'_>, reason: Reason, ground: &Ground<'_>) -> String {
         Some(Reading::Failed { what, .. }) if reason == Reason::BackingOff => {
             format!("{key} could not be read: {what}; it is tried again after a pause")
         }
-        _ => match ground.hold {
-            Some(hold) if !ground.askable => {
+        _ => match (ground.hold, &ground.observed.ended) {
+            (Some(hold), _) if !ground.askable => {
                 format!("{key} was not read yet; {}", of_station(hold))
             }
-            Some(_) | None => format!("{key} was not read yet"),
+            (_, Some(ended)) => format!("{key} was not read yet: {ended}; it is tried again"),
+            (_, None) => format!("{key} was not read yet"),
         },
     }
 }
 
-fn held(hold: &Hold, case: &Case<'_>) -> String {
+fn held(hold: &Hold, case: &Case<'_>, ground: &Ground<'_>) -> String {
     match (&hold.other, hold.until, hold.reason) {
         (Some(other), _, _) => format!("{other} has to be settled first"),
         (None, _, Reason::AfterAnotherKey) => "it can cut the link, and goes last and alone".to_owned(),
@@ -382,8 +384,12 @@ fn held(hold: &Hold, case: &Case<'_>) -> String {
             "the connection is not authenticated, and {} is not written over such a one",
             if case.setting.is_secret() { "a secret" } else { "a key that can cut the link" }
         ),
+        (None, None, Reason::Busy) if ground.station.activity == Activity::Busy => {
+            "it is written when the station is idle: a driver uses it now, or is about to".to_owned()
+        }
         (None, None, Reason::Busy) => {
-            "it is written when no driver uses the station, which is not so now or not known".to_owned()
+            "it is written when the station is idle, and it has not told yet what each of its connectors does"
+                .to_owned()
         }
         (None, None, Reason::NoResetMayFollow) => {
             "it can cut the link and takes effect with a boot, so it is written only when a Reset of ours may follow at \
@@ -397,11 +403,16 @@ fn held(hold: &Hold, case: &Case<'_>) -> String {
 fn of_station(reason: Reason) -> &'static str {
     match reason {
         Reason::Offline => "the station is not connected",
-        Reason::NotRegistered => "the station's BootNotification is not answered yet",
+        Reason::NotRegistered => {
+            "the station has sent no BootNotification yet that could be answered"
+        }
         Reason::Suspended => "the station is suspended (spec.suspend)",
         Reason::Paused => "the station is paused (annotation stationkeeper.dev/paused)",
         Reason::Braked => "the brake is on",
-        Reason::FirmwareUpdate => "a firmware update or a diagnostics upload is in progress",
+        Reason::FirmwareUpdate => {
+            "the station told of a firmware update or an upload of diagnostics or a log, and not yet of its end; it is \
+             believed for 24 hours"
+        }
         Reason::Budget => "as many keys are being written as can be remembered; it follows",
         Reason::ConnectorLimits => "the connector cannot read or write keys of this station",
         _ => "it is held",

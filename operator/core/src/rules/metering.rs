@@ -23,7 +23,8 @@ fn list_too_long(rule: &Rule, situation: &Situation<'_, '_>) -> Vec<Finding> {
         else {
             continue;
         };
-        if definition.value_type() != Some(ValueType::List) {
+        // What is never written cannot be rejected for its length.
+        if definition.value_type() != Some(ValueType::List) || definition.is_read_only() {
             continue;
         }
         let count = value::items(definition, desired).len();
@@ -35,7 +36,7 @@ fn list_too_long(rule: &Rule, situation: &Situation<'_, '_>) -> Vec<Finding> {
             None if count > 1 => findings.push(rule.finding_as(
                 Severity::Warning,
                 key,
-                format!("it lists {count} items, and the station does not tell how many it takes ({companion}); 1 is safe"),
+                format!("it lists {count} items, and how many the station takes is not known ({companion}); 1 is safe"),
             )),
             Some(_) | None => {}
         }

@@ -257,7 +257,7 @@ fn connected(link: Link) -> Condition {
             "Connected",
             true,
             "NotRegistered",
-            "connected; its BootNotification is not answered yet",
+            "connected; it has sent no BootNotification yet that could be answered, and is not called before",
         ),
         Link::Ready => condition(
             "Connected",

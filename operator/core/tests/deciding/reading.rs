@@ -4,8 +4,10 @@ use jiff::SignedDuration;
 use stationkeeper_core::memory::{FORMAT_VERSION, Falls};
 use stationkeeper_core::observed::Reading;
 use stationkeeper_core::outcome::intend;
+use stationkeeper_core::recall;
 use stationkeeper_core::state::{Reason, State};
 use stationkeeper_core::station::{Brake, Link, Suspended};
+use stationkeeper_core::status::station_status;
 use stationkeeper_core::words::Key;
 
 use crate::given::*;
@@ -151,6 +153,55 @@ fn an_offline_station_keeps_its_last_states() {
         assert_eq!(scene.verdict("Plain").state, State::InSync);
         assert_eq!(scene.verdict("Other").observed.as_deref(), Some("1"));
     }
+}
+
+#[test]
+fn why_a_key_was_never_read_is_told_as_it_is_now() {
+    let offline = two().with(|scene| scene.station.link = Link::Offline);
+    let told = station_status(&offline.plan(), &offline.station, false).deviations;
+    assert_eq!(
+        told[0].message,
+        "Other was not read yet; the station is not connected"
+    );
+    let unregistered = two().with(|scene| scene.station.link = Link::Unregistered);
+    let plan = unregistered.plan();
+    let now = recall::remembered(&unregistered.desired(), &plan.memory, &told, plan.keys);
+    assert_eq!(
+        now[0].message,
+        "Other was not read yet; the station has sent no BootNotification yet that could be answered"
+    );
+    let deaf = two().with(|scene| scene.observed.ended = Some("it answers nothing".to_owned()));
+    assert_eq!(
+        deaf.verdict("Other").message,
+        "Other was not read yet: it answers nothing; it is tried again"
+    );
+}
+
+#[test]
+fn a_line_that_may_be_back_in_a_moment_changes_nothing_that_is_told() {
+    let connected = two().shows(&[("Plain", "1")]);
+    let before = connected.plan();
+    let told = station_status(&before, &connected.station, false).deviations;
+    let gone = connected.with(|scene| scene.station.link = Link::Offline);
+    let planned = gone.plan().keys;
+    assert_eq!(gone.verdict("Plain").reason, Reason::Offline);
+    let held_on = recall::unbroken(&told, planned.clone());
+    for (before, now) in before.keys.iter().zip(&held_on) {
+        assert_eq!(
+            (before.state, before.reason, &before.message),
+            (now.state, now.reason, &now.message)
+        );
+    }
+    let another = two()
+        .shows(&[("Plain", "0")])
+        .with(|scene| scene.station.link = Link::Offline)
+        .plan()
+        .keys;
+    assert_eq!(
+        recall::unbroken(&told, another.clone())[1],
+        another[1],
+        "what was read meanwhile is told"
+    );
 }
 
 #[test]

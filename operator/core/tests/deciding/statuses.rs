@@ -101,6 +101,17 @@ fn waiting_does_not_hold_ready() {
         &busy,
         &[READY, "InSync=False Pending", CONNECTED],
     );
+    for (activity, why) in [
+        (Activity::Busy, "a driver uses it now, or is about to"),
+        (
+            Activity::Unknown,
+            "it has not told yet what each of its connectors does",
+        ),
+    ] {
+        let waiting = waits("Session").with(|scene| scene.station.activity = activity);
+        let message = waiting.verdict("Session").message;
+        assert!(message.ends_with(why), "{message}");
+    }
     let offline = plain_scene("1").with(|scene| scene.station.link = Link::Offline);
     check(
         "for the station",

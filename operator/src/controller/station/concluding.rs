@@ -63,6 +63,8 @@ pub(super) async fn conclude(
     let mut shown = known.facts.clone();
     if grace.is_some() {
         shown.link = Link::Ready;
+        let keys = std::mem::take(&mut planned.keys);
+        planned.keys = recall::unbroken(deviations(station), keys);
     }
     let mut status = station_status(planned, &shown, written.again.is_some());
     let missing = without_credentials(&context.secrets, station).await;

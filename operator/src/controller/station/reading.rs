@@ -1,5 +1,7 @@
 //! Reading a station: what the plan asks for, and its connectors' states.
 
+use std::pin::pin;
+
 use kube::ResourceExt;
 use stationkeeper_core::layer::SettingValue;
 use stationkeeper_core::observed::Reading;
@@ -12,13 +14,14 @@ use stationkeeper_core::words::Key;
 use stationkeeper_ocpp::request::{Trigger, trigger_message};
 
 use super::Site;
+use super::announcing::{ANNOUNCED_AFTER, announce};
 use super::deciding::{Decided, Declared};
 use super::facts::Known;
 use super::guard::still_allowed;
 use crate::clock;
 use crate::controller::live::Live;
 use crate::execute::Request;
-use crate::observe::{Ask, MAX_KEYS, Pieces, observe};
+use crate::observe::{Aborted, Ask, MAX_KEYS, Observation, Pieces, observe};
 
 /// How often a plan may ask for further reads before it is taken as it is: companions of lists are asked once known.
 const READS_PER_PASS: u32 = 3;
@@ -72,8 +75,16 @@ pub(super) async fn read_what_is_needed(
         if decided.planned.read.is_empty() || !askable {
             break;
         }
-        let Decided { desired, planned } = decided;
-        let finished = read(site, desired, planned, live, known.session).await;
+        let questions = Questions::of(&decided.desired, &decided.planned, live);
+        let mut seen = pin!(ask(site, &questions));
+        let seen = match tokio::time::timeout(ANNOUNCED_AFTER, &mut seen).await {
+            Ok(seen) => seen,
+            Err(_) => {
+                announce(site, declared, known, decided, live).await;
+                seen.await
+            }
+        };
+        let finished = take_in(site, seen, live, known.session);
         known.look_at_facts(site, live);
         *decided = declared.decide_again(known, live, clock::now());
         if !finished {
@@ -90,52 +101,78 @@ pub(super) async fn read(
     live: &mut Live,
     session: Option<u64>,
 ) -> bool {
+    let questions = Questions::of(desired, planned, live);
+    let seen = ask(site, &questions).await;
+    take_in(site, seen, live, session)
+}
+
+/// What a station is to be asked.
+struct Questions {
+    asks: Vec<Ask>,
+    pieces: Pieces,
+}
+
+impl Questions {
+    fn of(desired: &Desired, planned: &Plan, live: &Live) -> Self {
+        let catalogue = &desired.catalogue;
+        let asks = planned
+            .read
+            .iter()
+            .map(|key| Ask {
+                key: key.clone(),
+                spelling: live.spellings.get(key).cloned(),
+                secret: match desired.settings.get(key) {
+                    Some(setting) => {
+                        setting.definition().is_secret()
+                            || matches!(setting.value(), SettingValue::Secret { .. })
+                    }
+                    None => catalogue.definition(key).is_secret(),
+                },
+                alone: live
+                    .memory
+                    .keys
+                    .get(key)
+                    .is_some_and(|memory| memory.falls.is_some())
+                    || matches!(
+                        live.observed.readings.get(key),
+                        Some(Reading::Failed { .. })
+                    ),
+            })
+            .collect();
+        let pieces = Pieces {
+            station: live.piece,
+            catalogue: catalogue
+                .quirks()
+                .max_keys_per_request
+                .and_then(|keys| usize::try_from(keys).ok()),
+            delivered: catalogue
+                .find(&Key::from(MAX_KEYS))
+                .and_then(|definition| definition.default.as_ref()?.value.parse().ok()),
+        };
+        Self { asks, pieces }
+    }
+}
+
+async fn ask(site: &Site<'_>, questions: &Questions) -> Observation {
+    let Site {
+        context, identity, ..
+    } = *site;
+    let Questions { asks, pieces } = questions;
+    observe(&context.wire, identity, asks, *pieces, &|act| {
+        still_allowed(site, act)
+    })
+    .await
+}
+
+/// Takes in what came of asking. `false`: the station fell over or went away.
+fn take_in(site: &Site<'_>, seen: Observation, live: &mut Live, session: Option<u64>) -> bool {
     let Site {
         context,
         station,
         identity,
         ..
     } = *site;
-    let catalogue = &desired.catalogue;
-    let asks: Vec<Ask> = planned
-        .read
-        .iter()
-        .map(|key| Ask {
-            key: key.clone(),
-            spelling: live.spellings.get(key).cloned(),
-            secret: match desired.settings.get(key) {
-                Some(setting) => {
-                    setting.definition().is_secret()
-                        || matches!(setting.value(), SettingValue::Secret { .. })
-                }
-                None => catalogue.definition(key).is_secret(),
-            },
-            alone: live
-                .memory
-                .keys
-                .get(key)
-                .is_some_and(|memory| memory.falls.is_some())
-                || matches!(
-                    live.observed.readings.get(key),
-                    Some(Reading::Failed { .. })
-                ),
-        })
-        .collect();
-    let pieces = Pieces {
-        station: live.piece,
-        catalogue: catalogue
-            .quirks()
-            .max_keys_per_request
-            .and_then(|keys| usize::try_from(keys).ok()),
-        delivered: catalogue
-            .find(&Key::from(MAX_KEYS))
-            .and_then(|definition| definition.default.as_ref()?.value.parse().ok()),
-    };
     let whole = live.observed.readings.is_empty();
-    let seen = observe(&context.wire, identity, &asks, pieces, &|act| {
-        still_allowed(site, act)
-    })
-    .await;
     if !seen.falls.is_empty() {
         live.memory =
             outcome::record_read_fall(std::mem::take(&mut live.memory), &seen.falls, clock::now());
@@ -161,6 +198,14 @@ pub(super) async fn read(
     }
     live.observed.readings.extend(seen.observed.readings);
     live.observed.at_event = live.memory.event;
+    live.observed.ended = seen.aborted.as_ref().and_then(|aborted| match aborted {
+        Aborted::Unresponsive(_) => Some(aborted.to_string()),
+        // What the link or whoever stopped it does is told of the station itself.
+        Aborted::Stopped(_)
+        | Aborted::Disconnected
+        | Aborted::Offline
+        | Aborted::NotDelivered(_) => None,
+    });
     live.observed_session = session;
     if whole && seen.aborted.is_none() {
         live.read_at = Some(clock::now());
