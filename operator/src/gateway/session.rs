@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 use super::Shared;
 use super::answering::{self, Answer};
+use super::intake::Intake;
 use super::pace::Pace;
 use super::station::{Closing, Order, Outgoing, Reply, Station};
 use super::tls::Socket;
@@ -34,7 +35,7 @@ use crate::connector::CallResult;
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 /// The socket of one connection.
-pub(super) type WebSocket = WebSocketStream<Socket>;
+pub(super) type WebSocket = WebSocketStream<Intake<Socket>>;
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,7 +199,8 @@ struct Session {
     paused: Option<Instant>,
     /// Since when it is slowed down without a rest.
     throttled: Option<Instant>,
-    /// The last message, kept until the next read: so the read buffer cannot grow by it, and stays small.
+    /// The last message, kept until there is no other to read: the WebSocket library takes over memory that nobody else
+    /// holds, however much it is.
     held: Option<Message>,
 }
 
