@@ -551,7 +551,8 @@ async fn greet(
         station.ask_to_close(station::Closing::Shutdown);
     }
     let tasks = shared.tasks.clone();
-    tasks.spawn(session::serve(shared, station, number, socket, connection));
+    let session = session::Session::boxed(shared, station, number, socket, connection);
+    tasks.spawn(session::serve(session));
 }
 
 /// Looks at files for changes until told to stop.
