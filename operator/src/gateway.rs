@@ -2,16 +2,18 @@
 //!
 //! Stations connect to it; controllers reach them through it. It knows frames, registration and who is connected;
 //! what keys mean is not its business. The story of one connection, in order of reading: `handshake` →
-//! `session` (one task, one socket) → `answering` for what the station asks, `station` for what is asked of it.
+//! `session` (one task, one socket, read through `intake`) → `answering` for what the station asks, `station` for what is
+//! asked of it.
 //!
-//! Memory is measured in stations: buffers are small, there is no channel per station, and the handshake's task is gone
-//! when the lean one that serves begins.
+//! Memory is measured in stations: buffers are small and given back, there is no channel per station, and the handshake's
+//! task is gone when the lean one that serves begins.
 
 mod activity;
 mod answering;
 pub mod authorize;
 mod certificate;
 mod handshake;
+mod intake;
 pub mod journal;
 mod metrics;
 mod pace;
@@ -51,6 +53,10 @@ pub use settings::{Authorize, GatewaySettings, Limits, TlsFiles};
 
 /// The subprotocol that we speak.
 pub const SUBPROTOCOL: &str = "ocpp1.6";
+
+/// What the WebSocket library takes from [`intake`] at once, and the memory that it begins with. It takes a new piece for
+/// each frame, and from a piece that is smaller than 1 KiB no larger one than it needs.
+const READ_BUFFER: usize = 256;
 
 /// How long a shutdown waits for connections to close after the drain.
 const SHUTDOWN_WAIT: Duration = Duration::from_secs(6);
@@ -163,7 +169,7 @@ impl Gateway {
         let (journal, writer) = opened.unzip();
         let limits = &settings.limits;
         let web_socket = WebSocketConfig::default()
-            .read_buffer_size(1024)
+            .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
             .max_write_buffer_size(limits.message.max(64 * 1024))
             .max_message_size(Some(limits.message))
@@ -528,9 +534,9 @@ async fn greet(
         agreed,
         rest,
     } = greeted;
+    let intake = intake::Intake::new(socket, rest);
     let mut socket =
-        WebSocketStream::from_partially_read(socket, rest, Role::Server, Some(shared.web_socket))
-            .await;
+        WebSocketStream::from_raw_socket(intake, Role::Server, Some(shared.web_socket)).await;
     if !agreed {
         session::close(
             &mut socket,
@@ -550,7 +556,8 @@ async fn greet(
         station.ask_to_close(station::Closing::Shutdown);
     }
     let tasks = shared.tasks.clone();
-    tasks.spawn(session::serve(shared, station, number, socket, connection));
+    let session = session::Session::boxed(shared, station, number, socket, connection);
+    tasks.spawn(session::serve(session));
 }
 
 /// Looks at files for changes until told to stop.

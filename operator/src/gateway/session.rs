@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::{Sink, Stream};
+use serde_json::value::RawValue;
 use stationkeeper_core::event::End;
 use stationkeeper_ocpp::error::CallErrorCode;
 use stationkeeper_ocpp::frame::{self, BadFrame, FrameRef};
@@ -25,6 +26,7 @@ use uuid::Uuid;
 
 use super::Shared;
 use super::answering::{self, Answer};
+use super::intake::Intake;
 use super::pace::Pace;
 use super::station::{Closing, Order, Outgoing, Reply, Station};
 use super::tls::Socket;
@@ -34,7 +36,7 @@ use crate::connector::CallResult;
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 /// The socket of one connection.
-pub(super) type WebSocket = WebSocketStream<Socket>;
+pub(super) type WebSocket = WebSocketStream<Intake<Socket>>;
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,24 +126,9 @@ impl Ending {
     }
 }
 
-/// Serves one connection to its end.
-pub(super) async fn serve(
-    shared: Arc<Shared>,
-    station: Arc<Station>,
-    number: u64,
-    socket: WebSocket,
-    _permit: OwnedSemaphorePermit,
-) {
-    shared.metrics.connections.inc();
-    let mut session = Session::new(
-        Open {
-            shared,
-            station,
-            number,
-            ending: None,
-        },
-        socket,
-    );
+/// Serves one connection to its end. The session comes in a box, since what an async function is given takes its place in
+/// the task twice.
+pub(super) async fn serve(mut session: Box<Session>) {
     let ending = session.run().await;
     session.open.ending = Some(ending);
     if let Some((code, reason)) = ending.close_frame() {
@@ -184,7 +171,7 @@ impl Drop for Open {
     }
 }
 
-struct Session {
+pub(super) struct Session {
     open: Open,
     socket: WebSocket,
     timer: Pin<Box<Sleep>>,
@@ -198,8 +185,11 @@ struct Session {
     paused: Option<Instant>,
     /// Since when it is slowed down without a rest.
     throttled: Option<Instant>,
-    /// The last message, kept until the next read: so the read buffer cannot grow by it, and stays small.
+    /// The last message, kept until there is no other to read: the WebSocket library takes over memory that nobody else
+    /// holds, however much it is.
     held: Option<Message>,
+    /// One of the connections that there may be.
+    _permit: OwnedSemaphorePermit,
 }
 
 /// What happened next.
@@ -212,11 +202,25 @@ enum Step {
 }
 
 impl Session {
-    fn new(open: Open, socket: WebSocket) -> Self {
+    /// A session that begins now.
+    pub(super) fn boxed(
+        shared: Arc<Shared>,
+        station: Arc<Station>,
+        number: u64,
+        socket: WebSocket,
+        permit: OwnedSemaphorePermit,
+    ) -> Box<Self> {
         let now = Instant::now();
-        let limits = &open.shared.settings.limits;
+        shared.metrics.connections.inc();
+        let limits = &shared.settings.limits;
         let timer = Box::pin(tokio::time::sleep(limits.ping.min(limits.settle)));
-        Self {
+        let open = Open {
+            shared,
+            station,
+            number,
+            ending: None,
+        };
+        Box::new(Self {
             open,
             socket,
             timer,
@@ -227,7 +231,8 @@ impl Session {
             paused: None,
             throttled: None,
             held: None,
-        }
+            _permit: permit,
+        })
     }
 
     /// Does one thing after the other until the connection is to end.
@@ -370,30 +375,8 @@ impl Session {
                 payload,
             }) => {
                 self.slow_down(now)?;
-                let Open {
-                    shared,
-                    station,
-                    number,
-                    ..
-                } = &self.open;
-                match answering::answer(shared, station, *number, &id, &action, payload).await {
-                    Answer::Text(text) => self.write(Message::text(text)).await?,
-                    Answer::Boot(text, mut boot) => {
-                        let written = self.write(Message::text(text)).await;
-                        if written.is_err() {
-                            boot.answered = None;
-                        }
-                        let told =
-                            self.open
-                                .station
-                                .booted(self.open.number, *boot, Instant::now());
-                        self.open.shared.tell(&self.open.station, told);
-                        written?;
-                    }
-                    Answer::Silence => {}
-                    Answer::Close => return Err(Ending::NotStored),
-                }
-                Ok(())
+                // In a box, so that the task is not as large all the time as the largest answer makes it.
+                Box::pin(self.answer(&id, &action, payload)).await
             }
             Ok(FrameRef::CallResult { id, payload }) => {
                 self.replied(&id, CallResult::Answer(payload.to_owned()), now)
@@ -421,8 +404,8 @@ impl Session {
                 // Where no id can be made out, later versions of OCPP-J answer to `-1`; in 1.6 it meets no call.
                 let id = id.as_deref().unwrap_or("-1");
                 let code = CallErrorCode::FormationViolation.as_str();
-                self.write(Message::text(frame::error_text(id, code, &what, "{}")))
-                    .await
+                let refusal = Message::text(frame::error_text(id, code, &what, "{}"));
+                Box::pin(self.write(refusal)).await
             }
             Err(BadFrame {
                 what,
@@ -435,6 +418,33 @@ impl Session {
                     None => self.slow_down(now),
                 }
             }
+        }
+    }
+
+    /// Answers one call of the station.
+    async fn answer(&mut self, id: &str, action: &str, payload: &RawValue) -> Result<(), Ending> {
+        let Open {
+            shared,
+            station,
+            number,
+            ..
+        } = &self.open;
+        match answering::answer(shared, station, *number, id, action, payload).await {
+            Answer::Text(text) => self.write(Message::text(text)).await,
+            Answer::Boot(text, mut boot) => {
+                let written = self.write(Message::text(text)).await;
+                if written.is_err() {
+                    boot.answered = None;
+                }
+                let told = self
+                    .open
+                    .station
+                    .booted(self.open.number, *boot, Instant::now());
+                self.open.shared.tell(&self.open.station, told);
+                written
+            }
+            Answer::Silence => Ok(()),
+            Answer::Close => Err(Ending::NotStored),
         }
     }
 
@@ -539,5 +549,24 @@ impl Session {
             Error::Protocol(_) | Error::Utf8(_) => Ending::Protocol,
             _ => Ending::Broken,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How large the future is that a function returns.
+    fn size<A, F: Future>(_: impl Fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_that_rests_holds_no_room_for_answers_and_farewells() {
+        let (task, session) = (size(serve), size_of::<Session>());
+        assert!(
+            task <= 640 && session <= 640,
+            "every connected station costs a task of {task} bytes and a session of {session}: put rare futures in boxes"
+        );
     }
 }
