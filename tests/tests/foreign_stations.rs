@@ -1,14 +1,11 @@
 //! Stations that we did not write, against the product without a cluster.
 
 use std::fs;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use stationkeeper_tests::{Launch, Operator, PythonStation, eventually, seconds};
+use stationkeeper_tests::{LIMIT, Launch, Operator, PythonStation, eventually};
 use tempfile::TempDir;
-
-const LIMIT: Duration = seconds(30);
 
 const MANIFESTS: &str = r#"
 apiVersion: v1

@@ -68,11 +68,15 @@ async fn a_bad_file_is_named_with_line_and_column_and_the_others_go_on() -> Resu
     );
 
     // `status` tells the same, and that there is something to mend; once mended, it no longer does.
-    let ran = site.status(&[]).await?;
-    ensure!(
-        ran.code == Some(2) && ran.stderr.contains("bad.yaml:8:12"),
-        "{ran:?}"
-    );
+    eventually(LIMIT, async || {
+        let ran = site.status(&[]).await?;
+        ensure!(
+            ran.code == Some(2) && ran.stderr.contains("bad.yaml:8:12"),
+            "{ran:?}"
+        );
+        Ok(())
+    })
+    .await?;
     site.write(
         "bad.yaml",
         &config("bad", 0, &[("LocalPreAuthorize", "true")]),
