@@ -306,7 +306,7 @@ async fn stations_by_others_converge_and_are_told_truthfully() -> Result<()> {
     operator
         .wait_for_state("PY1", "ClockAlignedDataInterval", "InSync", LIMIT)
         .await?;
-    live.change("MeterValueSampleInterval", "61")?;
+    live.change("MeterValueSampleInterval", "61").await?;
     cluster
         .kubectl(&[
             "annotate",

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
-use stationkeeper_tests::{PythonStation, eventually};
+use stationkeeper_tests::{PythonStation, eventually, seconds, steady};
 
 use crate::site::{LIMIT, Site, config, holds, simulated, station, well_treated, written};
 
@@ -36,7 +36,11 @@ async fn a_folder_converges_a_simulated_station_and_a_foreign_one() -> Result<()
         }
         ensure!(written(&ours, key) == [value], "{:?}", written(&ours, key));
     }
-    let writes = foreign.calls("ChangeConfiguration")?;
+    // What it tells is read some moments later.
+    let writes = steady(LIMIT, seconds(1), async || {
+        foreign.calls("ChangeConfiguration")
+    })
+    .await?;
     ensure!(writes.len() == wanted.len(), "{writes:?}");
     well_treated(&ours)
 }
