@@ -94,7 +94,12 @@ impl Csms {
     pub(crate) fn settings(&self, faults: &[&str]) -> StationSettings {
         StationSettings {
             faults: faults.iter().map(|fault| fault.parse().unwrap()).collect(),
-            pace: Pace::QUICK,
+            // It gives no connection up, and asks for nothing again, while a test is slow.
+            pace: Pace {
+                patience: LIMIT,
+                boot_retry_longest: LIMIT,
+                ..Pace::QUICK
+            },
             ..StationSettings::new(self.url.clone(), "cp-1")
         }
     }
