@@ -256,7 +256,7 @@ mod tests {
                     None => tokio::fs::remove_file(&path).await.unwrap(),
                 }
                 let seen = position.wait_for(|brake| *brake == expect);
-                tokio::time::timeout(Duration::from_secs(20), seen)
+                tokio::time::timeout(Duration::from_secs(120), seen)
                     .await
                     .expect("the file is followed")
                     .unwrap();

@@ -5,10 +5,11 @@
 //! `spec`, labels or annotations.
 
 mod namespaces;
+mod refusals;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
@@ -34,6 +35,7 @@ use crate::objects::{
     KeyCatalogue, KeyCatalogueStatus,
 };
 use crate::source::{About, PublishError, Publisher, SecretData, Secrets, SecretsError, TellEvent};
+pub(crate) use refusals::{Refusals, is_refusal};
 
 /// The one field manager of everything that we write.
 pub const FIELD_MANAGER: &str = "stationkeeper";
@@ -46,6 +48,9 @@ const EVENTS_PER_SECOND: u32 = 10;
 
 /// How long the API server may take to answer; the client itself waits for ever.
 const API_LIMIT: Duration = Duration::from_secs(10);
+
+/// How soon a Secret is asked for again that was refused.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// The API server, as source and publisher.
 pub struct Kubernetes {
@@ -408,8 +413,16 @@ pub async fn digest_key(
         name: name.to_owned(),
         source: Box::new(source),
     };
+    let mut refusals = Refusals::default();
     loop {
-        if let Some(secret) = api.get_opt(name).await.map_err(failed)? {
+        let found = match api.get_opt(name).await {
+            Err(error) if refusals.may_pass(&error, Instant::now()) => {
+                refused_for_now(name, &error).await;
+                continue;
+            }
+            found => found.map_err(failed)?,
+        };
+        if let Some(secret) = found {
             let key = secret
                 .data
                 .unwrap_or_default()
@@ -438,9 +451,22 @@ pub async fn digest_key(
             Ok(_) => {}
             // Another replica was first: use its key.
             Err(kube::Error::Api(status)) if status.code == 409 => {}
+            Err(error) if refusals.may_pass(&error, Instant::now()) => {
+                refused_for_now(name, &error).await;
+            }
             Err(error) => return Err(failed(error)),
         }
     }
+}
+
+/// Tells of a refusal that may pass, and waits a little.
+async fn refused_for_now(secret: &str, error: &kube::Error) {
+    tracing::warn!(
+        secret,
+        error = error as &dyn std::error::Error,
+        "the API server refuses the Secret of the digests' key; trying again"
+    );
+    tokio::time::sleep(TRY_AGAIN).await;
 }
 
 /// Why there is no key for the digests of secrets.

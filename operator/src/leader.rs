@@ -17,6 +17,7 @@ use kube::api::{Api, ObjectMeta, PostParams};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::kubernetes::{Refusals, is_refusal};
 
 /// How long giving the Lease up may take.
 const RELEASE: Duration = Duration::from_secs(2);
@@ -137,6 +138,7 @@ pub async fn acquire(
         resource_version: None,
         changed_at: Instant::now(),
     };
+    let mut refusals = Refusals::default();
     loop {
         // An API server that never answers must hold neither a successor nor the end of the process.
         let attempt = tokio::time::timeout(
@@ -149,8 +151,10 @@ pub async fn acquire(
         };
         match attempt {
             Ok(Ok(Some(leadership))) => return Ok(Some(leadership)),
-            Ok(Ok(None)) => {}
-            Ok(Err(error)) => tell_or_refuse(election, error)?,
+            Ok(Ok(None)) => refusals.over(),
+            Ok(Err(error)) if !is_refusal(&error) => tell(&error),
+            Ok(Err(error)) if refusals.may_pass(&error, Instant::now()) => tell(&error),
+            Ok(Err(error)) => return Err(refused(election, error)),
             Err(_) => {
                 tracing::warn!("the API server does not answer about the Lease; trying again")
             }
@@ -183,6 +187,7 @@ async fn keep(
     cancel: &CancellationToken,
 ) -> Result<(), ElectionError> {
     let mut renewed_at = Instant::now();
+    let mut refusal = None;
     loop {
         tokio::select! {
             () = cancel.cancelled() => break,
@@ -200,14 +205,20 @@ async fn keep(
                     "another process holds the Lease".to_owned(),
                 ));
             }
-            Ok(Err(error)) => tell_or_refuse(election, error)?,
+            Ok(Err(error)) => {
+                tell(&error);
+                refusal = is_refusal(&error).then_some(error);
+            }
             Err(_) => {}
         }
         if renewed_at.elapsed() >= election.renew_deadline {
-            return Err(ElectionError::Lost(format!(
-                "the Lease could not be renewed for {} s",
-                election.renew_deadline.as_secs()
-            )));
+            return Err(match refusal {
+                Some(error) => refused(election, error),
+                None => ElectionError::Lost(format!(
+                    "the Lease could not be renewed for {} s",
+                    election.renew_deadline.as_secs()
+                )),
+            });
         }
     }
     Ok(())
@@ -243,20 +254,21 @@ async fn give_up(api: &Api<Lease>, election: &Election) {
     }
 }
 
-/// A passing fault is logged; a refusal that only a person can mend ends the election.
-fn tell_or_refuse(election: &Election, error: kube::Error) -> Result<(), ElectionError> {
-    if matches!(&error, kube::Error::Api(status) if matches!(status.code, 401 | 403)) {
-        return Err(ElectionError::Refused {
-            namespace: election.namespace.clone(),
-            name: election.name.clone(),
-            source: Box::new(error),
-        });
-    }
+/// A fault that may pass is logged.
+fn tell(error: &kube::Error) {
     tracing::warn!(
-        error = &error as &dyn std::error::Error,
+        error = error as &dyn std::error::Error,
         "failed to reach the Lease; trying again"
     );
-    Ok(())
+}
+
+/// A refusal that does not pass ends the election: only a person can mend it.
+fn refused(election: &Election, error: kube::Error) -> ElectionError {
+    ElectionError::Refused {
+        namespace: election.namespace.clone(),
+        name: election.name.clone(),
+        source: Box::new(error),
+    }
 }
 
 async fn try_acquire(

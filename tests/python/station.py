@@ -226,6 +226,7 @@ class Life:
         """Does what a line on standard input says."""
         if order["do"] == "change":
             self.keys.table[order["key"]]["value"] = order["value"]
+            tell("changed", key=order["key"], value=order["value"])
         elif order["do"] == "boot":
             if self.station:
                 self.station.reset.set()

@@ -29,7 +29,7 @@ use crate::link::Link;
 use crate::ports::ReservedPort;
 use crate::process::{Process, Signal};
 use crate::ran::Ran;
-use crate::wait::eventually;
+use crate::wait::{LIMIT, TIMEOUT, eventually};
 use crate::watchdog;
 
 /// The token of the one user of the token file, who may do everything. The server is on the loopback
@@ -37,7 +37,7 @@ use crate::watchdog;
 const ADMINISTRATOR: &str = "administrator";
 
 /// Three seconds on a machine at rest; tests keep it busy.
-const START_LIMIT: Duration = Duration::from_secs(90);
+const START_LIMIT: Duration = Duration::from_secs(300);
 
 /// The server that the tests of one process share.
 static SHARED: OnceCell<ApiServer> = OnceCell::const_new();
@@ -135,12 +135,14 @@ impl ApiServer {
     pub async fn install_crds(&self) -> Result<()> {
         let crds = xtask::cargo::workspace().join("crds");
         let crds = crds.to_str().context("the path of the CRDs is not text")?;
-        for arguments in [
-            ["apply", "--server-side", "--filename", crds],
-            ["wait", "--for=condition=Established", "--filename", crds],
-        ] {
-            self.kubectl(&arguments).await?.success()?;
-        }
+        let apply = ["apply", "--server-side", "--filename", crds];
+        self.kubectl(&apply).await?.success()?;
+        let established = "--for=condition=Established";
+        let wait = ["wait", established, TIMEOUT, "--filename", crds];
+        self.kubectl(&wait).await?.success()?;
+        // What is established is served some moments later.
+        let get = ["get", "csc,chst,kcat", "--namespace=default"];
+        eventually(LIMIT, async || self.kubectl(&get).await?.success()).await?;
         Ok(())
     }
 

@@ -30,4 +30,4 @@ pub use ports::ReservedPort;
 pub use process::{Process, Signal};
 pub use python_station::PythonStation;
 pub use ran::Ran;
-pub use wait::{eventually, seconds, throughout};
+pub use wait::{LIMIT, TIMEOUT, eventually, seconds, steady, throughout};

@@ -4,12 +4,13 @@
 //! to let nothing through or to refuse. What is under way is neither changed nor understood.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{RwLock, watch};
 use tokio::task::JoinSet;
 
 /// What a link does with what it is given.
@@ -28,6 +29,8 @@ pub enum Passage {
 pub struct Link {
     address: SocketAddr,
     passage: watch::Sender<Passage>,
+    /// Held by whoever carries bytes across: so that it is known when the last are over.
+    crossing: Arc<RwLock<()>>,
     // Dropping the set ends all of its tasks.
     _tasks: JoinSet<()>,
 }
@@ -40,11 +43,13 @@ impl Link {
             .context("failed to open a link")?;
         let address = listener.local_addr().context("failed to open a link")?;
         let (passage, seen) = watch::channel(Passage::Open);
+        let crossing = Arc::default();
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, server, seen));
+        tasks.spawn(accept(listener, server, seen, Arc::clone(&crossing)));
         Ok(Self {
             address,
             passage,
+            crossing,
             _tasks: tasks,
         })
     }
@@ -54,23 +59,35 @@ impl Link {
         self.address
     }
 
-    /// Opens or cuts it, from now on.
-    pub fn set(&self, passage: Passage) {
+    /// Opens or cuts it. Once this has returned, nothing goes another way than it says.
+    pub async fn set(&self, passage: Passage) {
+        let _nobody_crosses = self.crossing.write().await;
         self.passage.send_replace(passage);
     }
 }
 
 /// Takes connections and carries each in a task of its own.
-async fn accept(listener: TcpListener, server: SocketAddr, passage: watch::Receiver<Passage>) {
+async fn accept(
+    listener: TcpListener,
+    server: SocketAddr,
+    passage: watch::Receiver<Passage>,
+    crossing: Arc<RwLock<()>>,
+) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         while connections.try_join_next().is_some() {}
-        connections.spawn(carry(client, server, passage.clone()));
+        let crossing = Arc::clone(&crossing);
+        connections.spawn(carry(client, server, passage.clone(), crossing));
     }
 }
 
 /// Carries one connection until one side or the link closes it.
-async fn carry(client: TcpStream, server: SocketAddr, mut passage: watch::Receiver<Passage>) {
+async fn carry(
+    client: TcpStream,
+    server: SocketAddr,
+    mut passage: watch::Receiver<Passage>,
+    crossing: Arc<RwLock<()>>,
+) {
     if *passage.borrow_and_update() == Passage::Closed {
         return;
     }
@@ -81,8 +98,8 @@ async fn carry(client: TcpStream, server: SocketAddr, mut passage: watch::Receiv
         (client.into_split(), server.into_split());
     // Each arm ends the connection; a half-closed one is not needed by HTTP or WebSocket.
     tokio::select! {
-        () = copy(from_client, to_server, passage.clone()) => {}
-        () = copy(from_server, to_client, passage.clone()) => {}
+        () = copy(from_client, to_server, passage.clone(), &crossing) => {}
+        () = copy(from_server, to_client, passage.clone(), &crossing) => {}
         _ = passage.wait_for(|passage| *passage == Passage::Closed) => {}
     }
 }
@@ -92,16 +109,24 @@ async fn copy(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut passage: watch::Receiver<Passage>,
+    crossing: &RwLock<()>,
 ) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        if passage
-            .wait_for(|passage| *passage == Passage::Open)
-            .await
-            .is_err()
-        {
-            return;
-        }
+        let _crossing = loop {
+            if passage
+                .wait_for(|passage| *passage == Passage::Open)
+                .await
+                .is_err()
+            {
+                return;
+            }
+            let crossing = crossing.read().await;
+            // It may have been cut meanwhile.
+            if *passage.borrow() == Passage::Open {
+                break crossing;
+            }
+        };
         if to.write_all(&buffer[..count]).await.is_err() {
             return;
         }
@@ -113,7 +138,7 @@ async fn copy(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wait::seconds;
+    use crate::wait::LIMIT;
     use tokio::time::timeout;
 
     /// A server that answers each byte with itself.
@@ -138,17 +163,14 @@ mod tests {
         stream.write_all(b"a").await.unwrap();
         assert_eq!(stream.read_u8().await.unwrap(), b'a');
 
-        link.set(Passage::Silent);
+        link.set(Passage::Silent).await;
         stream.write_all(b"b").await.unwrap();
         let nothing = timeout(std::time::Duration::from_millis(200), stream.read_u8()).await;
         assert!(nothing.is_err(), "{nothing:?}");
 
-        link.set(Passage::Open);
+        link.set(Passage::Open).await;
         assert_eq!(
-            timeout(seconds(10), stream.read_u8())
-                .await
-                .unwrap()
-                .unwrap(),
+            timeout(LIMIT, stream.read_u8()).await.unwrap().unwrap(),
             b'b'
         );
     }
@@ -160,9 +182,9 @@ mod tests {
         old.write_all(b"a").await.unwrap();
         assert_eq!(old.read_u8().await.unwrap(), b'a');
 
-        link.set(Passage::Closed);
-        assert!(timeout(seconds(10), old.read_u8()).await.unwrap().is_err());
+        link.set(Passage::Closed).await;
+        assert!(timeout(LIMIT, old.read_u8()).await.unwrap().is_err());
         let mut new = TcpStream::connect(link.address()).await.unwrap();
-        assert!(timeout(seconds(10), new.read_u8()).await.unwrap().is_err());
+        assert!(timeout(LIMIT, new.read_u8()).await.unwrap().is_err());
     }
 }

@@ -12,7 +12,7 @@ use xtask::cargo::workspace;
 use xtask::tools::Tools;
 
 use crate::process::Process;
-use crate::wait::eventually;
+use crate::wait::{LIMIT, eventually};
 
 /// A running station; it ends when this goes out of scope.
 #[derive(Debug)]
@@ -43,7 +43,8 @@ impl PythonStation {
     /// What happened so far, oldest first: objects with `event`.
     ///
     /// `connected`, `disconnected`, `refused` (with `status`), `booted` (with `status` and `interval`), `call` (with
-    /// `action`, `payload` and the station's `answer`), `sent` (with `action` and `answer`).
+    /// `action`, `payload` and the station's `answer`), `sent` (with `action` and `answer`),
+    /// `changed` (with `key` and `value`).
     pub fn events(&self) -> Result<Vec<Value>> {
         let parse = |line: &String| {
             serde_json::from_str(line).with_context(|| format!("the station printed {line:?}"))
@@ -84,9 +85,12 @@ impl PythonStation {
             .await
     }
 
-    /// Has a key changed at the station, as by a technician.
-    pub fn change(&mut self, key: &str, value: &str) -> Result<()> {
-        self.tell(&json!({"do": "change", "key": key, "value": value}))
+    /// Has a key changed at the station, as by a technician, and waits until it is.
+    pub async fn change(&mut self, key: &str, value: &str) -> Result<()> {
+        self.tell(&json!({"do": "change", "key": key, "value": value}))?;
+        let changed = json!({"event": "changed", "key": key, "value": value});
+        self.wait_for(LIMIT, |event| *event == changed).await?;
+        Ok(())
     }
 
     /// Has it boot: values that waited for that take effect, and it connects anew with BootNotification.

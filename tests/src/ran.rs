@@ -9,7 +9,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 /// `helm --wait` and `kubectl wait` have limits of their own; this one is for a program that hangs.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// What a command printed and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

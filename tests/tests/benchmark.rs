@@ -12,7 +12,7 @@ const QUICK: [&str; 7] = [
     "--planning-rounds=5",
     "--gateway-round=100ms",
     "--rest=2s",
-    "--limit=60s",
+    "--limit=300s",
 ];
 
 /// Runs the benchmark; its document, if it found nothing wrong.

@@ -4,14 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use stationkeeper_simulator::{Pace, Station, StationHandle, StationProfile, StationSettings};
-use stationkeeper_tests::{ApiServer, Launch, Operator, eventually, seconds, throughout};
-
-const LIMIT: Duration = seconds(30);
+use stationkeeper_tests::{
+    ApiServer, LIMIT, Launch, Operator, TIMEOUT, eventually, seconds, steady, throughout,
+};
 
 /// The worked example of `docs/adding-a-vendor.md`.
 const EXAMPLE: &str = "examples/catalogue/volta.yaml";
@@ -53,9 +52,9 @@ impl Cluster<'_> {
                 &self.namespace,
                 "--own-namespace",
                 &self.namespace,
-                "--lease-duration=3s",
-                "--renew-deadline=2s",
-                "--retry-period=500ms",
+                // Nobody follows it: no slow machine takes its Lease away.
+                "--lease-duration=600s",
+                "--renew-deadline=500s",
             ])
             .start()?;
         operator.wait_until_ready(LIMIT).await?;
@@ -101,8 +100,11 @@ async fn install(server: &ApiServer, kinds: &[&str]) -> Result<()> {
         let apply = ["apply", "--server-side", "--filename", &file];
         server.kubectl(&apply).await?.success()?;
         let crd = format!("crd/{kind}.stationkeeper.dev");
-        let wait = ["wait", "--for=condition=Established", &crd];
+        let wait = ["wait", "--for=condition=Established", TIMEOUT, &crd];
         server.kubectl(&wait).await?.success()?;
+        // What is established is served some moments later.
+        let get = ["get", kind, "--namespace=default"];
+        eventually(LIMIT, async || server.kubectl(&get).await?.success()).await?;
     }
     Ok(())
 }
@@ -180,7 +182,7 @@ async fn a_catalogue_makes_an_unknown_key_known_without_a_restart_and_tells_what
     );
 
     // At rest nothing is written.
-    let writes = cluster.status_writes()?;
+    let writes = steady(LIMIT, seconds(3), async || cluster.status_writes()).await?;
     throughout(seconds(3), async || {
         ensure!(cluster.status_writes()? == writes, "a status was written");
         Ok(())
@@ -314,7 +316,7 @@ async fn without_the_definition_of_the_kind_the_fleet_goes_on_and_it_is_told() -
         .kubectl(&["apply", "--server-side", "--filename", EXAMPLE], "")
         .await?;
     operator
-        .wait_for_state("VOLTA-1", "VoltaMaxCurrent", "InSync", seconds(90))
+        .wait_for_state("VOLTA-1", "VoltaMaxCurrent", "InSync", LIMIT)
         .await?;
     Ok(())
 }

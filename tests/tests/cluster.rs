@@ -1,16 +1,24 @@
 //! The product against a real API server: kubectl in, real stations, status out; and what is left when parts fail.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use stationkeeper_simulator::{Pace, Station, StationHandle, StationSettings};
+use stationkeeper_simulator::{FaultKind, Pace, Station, StationHandle, StationSettings, Stats};
 use stationkeeper_tests::{
-    ApiServer, Launch, Operator, PythonStation, eventually, seconds, throughout,
+    ApiServer, LIMIT, Launch, Operator, PythonStation, TIMEOUT, eventually, seconds, steady,
+    throughout,
 };
 
-const LIMIT: Duration = seconds(30);
+/// For an operator that nobody follows: no slow machine and no absence of the API server takes its Lease away.
+const LONG_LEASE: [&str; 2] = ["--lease-duration=600s", "--renew-deadline=500s"];
+
+/// For an operator that is killed: its successor waits for the Lease to expire, and then once more as long before it writes.
+const SHORT_LEASE: [&str; 3] = [
+    "--lease-duration=12s",
+    "--renew-deadline=10s",
+    "--retry-period=500ms",
+];
 
 /// A namespace of a server with the CRDs in it, and an operator that watches only that.
 struct Cluster<'a> {
@@ -31,23 +39,17 @@ impl<'a> Cluster<'a> {
             .arguments(self.arguments()))
     }
 
-    fn arguments(&self) -> Vec<String> {
-        let own = [
-            "--namespace",
-            &self.namespace,
-            "--own-namespace",
-            &self.namespace,
-        ];
-        let quick = [
-            "--lease-duration=3s",
-            "--renew-deadline=2s",
-            "--retry-period=500ms",
-        ];
-        own.into_iter().chain(quick).map(str::to_owned).collect()
+    fn arguments(&self) -> [&str; 4] {
+        let namespace = &self.namespace;
+        ["--namespace", namespace, "--own-namespace", namespace]
     }
 
     async fn operator(&self) -> Result<Operator> {
-        let mut operator = self.launch()?.start()?;
+        self.operator_with(&LONG_LEASE).await
+    }
+
+    async fn operator_with(&self, lease: &[&str]) -> Result<Operator> {
+        let mut operator = self.launch()?.arguments(lease).start()?;
         operator.wait_until_ready(LIMIT).await?;
         Ok(operator)
     }
@@ -72,8 +74,7 @@ impl<'a> Cluster<'a> {
 
     async fn wait(&self, condition: &str, object: &str) -> Result<String> {
         let condition = format!("--for=condition={condition}");
-        self.kubectl(&["wait", &condition, object, "--timeout=30s"])
-            .await
+        self.kubectl(&["wait", &condition, object, TIMEOUT]).await
     }
 
     /// Writes of status that reached the server, of objects of this namespace.
@@ -174,10 +175,11 @@ async fn a_config_applied_with_kubectl_brings_a_station_into_sync_and_then_nothi
     })
     .await?;
     ensure!(summed["status"]["stations"]["total"] == 1, "{summed}");
-    let (writes, calls) = (
-        cluster.status_writes()?,
-        live.with_stats(|stats| stats.calls_in_all()),
-    );
+    let (writes, calls) = steady(LIMIT, seconds(3), async || {
+        let calls = live.with_stats(|stats| stats.calls_in_all());
+        Ok((cluster.status_writes()?, calls))
+    })
+    .await?;
     throughout(seconds(8), async || {
         ensure!(
             cluster.status_writes()? == writes,
@@ -239,6 +241,9 @@ async fn a_station_with_forty_keys_at_rest_stays_small() -> Result<()> {
             "{}",
             object["status"]
         );
+        // Then it is at rest.
+        let conditions = object["status"]["conditions"].to_string();
+        ensure!(!conditions.contains("Reconciling"), "{conditions}");
         Ok(object)
     })
     .await?;
@@ -288,20 +293,20 @@ async fn stations_by_others_converge_and_are_told_truthfully() -> Result<()> {
     ] {
         operator.wait_for_state("PY1", key, state, LIMIT).await?;
     }
-    let pending = cluster
-        .kubectl(&[
-            "get",
-            "chst/py-1",
-            "-o",
-            "jsonpath={.status.pendingReset.keys}",
-        ])
-        .await?;
-    ensure!(pending.contains("ClockAlignedDataInterval"), "{pending}");
+    let pending = "jsonpath={.status.pendingReset.keys}";
+    eventually(LIMIT, async || {
+        let pending = cluster
+            .kubectl(&["get", "chst/py-1", "-o", pending])
+            .await?;
+        ensure!(pending.contains("ClockAlignedDataInterval"), "{pending}");
+        Ok(())
+    })
+    .await?;
     live.boot()?;
     operator
         .wait_for_state("PY1", "ClockAlignedDataInterval", "InSync", LIMIT)
         .await?;
-    live.change("MeterValueSampleInterval", "61")?;
+    live.change("MeterValueSampleInterval", "61").await?;
     cluster
         .kubectl(&[
             "annotate",
@@ -325,7 +330,7 @@ async fn stations_by_others_converge_and_are_told_truthfully() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_killed_in_the_middle_writes_nothing_twice() -> Result<()> {
     let cluster = Cluster::on(ApiServer::shared().await?, "kill").await?;
-    let mut operator = cluster.operator().await?;
+    let mut operator = cluster.operator_with(&SHORT_LEASE).await?;
     let settings = [
         ("MeterValueSampleInterval", "901"),
         ("ClockAlignedDataInterval", "902"),
@@ -335,7 +340,8 @@ async fn an_operator_killed_in_the_middle_writes_nothing_twice() -> Result<()> {
         ("TransactionMessageAttempts", "6"),
     ];
     let live = simulated(&operator, "CP-KILL");
-    live.set_fault("slow:150".parse()?);
+    // So slow that it is killed in the middle even where this test stands still for some seconds.
+    live.set_fault("slow:1000".parse()?);
     cluster
         .apply(&(station("cp-kill", "CP-KILL") + &config("baseline", &settings)))
         .await?;
@@ -346,6 +352,11 @@ async fn an_operator_killed_in_the_middle_writes_nothing_twice() -> Result<()> {
         live.stats()
     );
     operator.restart()?;
+    live.clear_fault(FaultKind::Slow);
+    ensure!(
+        live.with_stats(|stats| stats.writes.len()) < settings.len(),
+        "it was not killed in the middle"
+    );
     operator.wait_until_ready(LIMIT).await?;
     cluster.wait("InSync", "csc/baseline").await?;
     let misdeeds = misdeeds(&live);
@@ -367,20 +378,12 @@ async fn an_operator_killed_in_the_middle_writes_nothing_twice() -> Result<()> {
 async fn an_api_server_that_restarts_and_forgets_changes_nothing_for_stations() -> Result<()> {
     let mut server = ApiServer::own().await?;
     let namespace = Cluster::on(&server, "history").await?.namespace;
-    let arguments = Cluster {
+    let mut operator = Cluster {
         server: &server,
         namespace: namespace.clone(),
     }
-    .arguments();
-    let mut operator = Launch::new()?.kubeconfig(server.kubeconfig()).arguments(
-        // The Lease must outlive the server's absence: this is about the watches.
-        arguments.into_iter().filter(|argument| {
-            !argument.starts_with("--lease") && !argument.starts_with("--renew")
-        }),
-    );
-    operator = operator.arguments(["--lease-duration=120s", "--renew-deadline=100s"]);
-    let mut operator = operator.start()?;
-    operator.wait_until_ready(LIMIT).await?;
+    .operator()
+    .await?;
     let live = simulated(&operator, "CP-HIST");
     {
         let cluster = Cluster {
@@ -405,11 +408,10 @@ async fn an_api_server_that_restarts_and_forgets_changes_nothing_for_stations() 
         .apply(&config("baseline", &[("HeartbeatInterval", "601")]))
         .await?;
     operator
-        .wait_for_state("CP-HIST", "HeartbeatInterval", "InSync", seconds(60))
+        .wait_for_state("CP-HIST", "HeartbeatInterval", "InSync", LIMIT)
         .await?;
     ensure!(
-        live.wait_until_key(seconds(60), "HeartbeatInterval", "601")
-            .await,
+        live.wait_until_key(LIMIT, "HeartbeatInterval", "601").await,
         "{:?}",
         live.value("HeartbeatInterval")
     );
@@ -426,21 +428,11 @@ async fn nothing_is_sent_that_could_not_be_recorded_first() -> Result<()> {
     let server = ApiServer::shared().await?;
     let cluster = Cluster::on(server, "away").await?;
     let (link, kubeconfig): (_, PathBuf) = server.link().await?;
-    let long = [
-        "--namespace",
-        &cluster.namespace,
-        "--own-namespace",
-        &cluster.namespace,
-    ]
-    .into_iter()
-    .chain([
-        "--lease-duration=120s",
-        "--renew-deadline=100s",
-        "--resync=1s",
-    ]);
     let mut operator = Launch::new()?
         .kubeconfig(kubeconfig)
-        .arguments(long)
+        .arguments(cluster.arguments())
+        .arguments(LONG_LEASE)
+        .arguments(["--resync=1s"])
         .start()?;
     operator.wait_until_ready(LIMIT).await?;
     let live = simulated(&operator, "CP-AWAY");
@@ -452,7 +444,7 @@ async fn nothing_is_sent_that_could_not_be_recorded_first() -> Result<()> {
     cluster.wait("InSync", "csc/baseline").await?;
     let writes = live.with_stats(|stats| stats.writes.len());
 
-    link.set(stationkeeper_tests::link::Passage::Closed);
+    link.set(stationkeeper_tests::link::Passage::Closed).await;
     let reads = live.with_stats(|stats| stats.calls_of("GetConfiguration"));
     live.set_key("HeartbeatInterval", "1");
     // Drift is seen (it is read again), and not mended: the intent cannot be written down.
@@ -468,10 +460,9 @@ async fn nothing_is_sent_that_could_not_be_recorded_first() -> Result<()> {
         "a write that was not recorded"
     );
 
-    link.set(stationkeeper_tests::link::Passage::Open);
+    link.set(stationkeeper_tests::link::Passage::Open).await;
     ensure!(
-        live.wait_until_key(seconds(60), "HeartbeatInterval", "600")
-            .await,
+        live.wait_until_key(LIMIT, "HeartbeatInterval", "600").await,
         "{:?}",
         operator.logs()
     );
@@ -588,16 +579,16 @@ async fn a_deleted_station_is_let_go_and_its_old_password_opens_nothing() -> Res
         "{:?}",
         renewed.stats()
     );
-    let refused = live.with_stats(|stats| stats.refused);
+    // Until the object was there again it was told 404.
+    let told_so = |stats: &Stats| {
+        let told = stats.last_refusal.as_deref().unwrap_or_default();
+        told.contains("401")
+    };
     ensure!(
-        live.wait_until(LIMIT, |stats| stats.refused > refused)
-            .await
-            && !live.stats().connected,
+        live.wait_until(LIMIT, told_so).await && !live.stats().connected,
         "{:?}",
         live.stats()
     );
-    let told = live.stats().last_refusal.unwrap_or_default();
-    ensure!(told.contains("401"), "{told}");
     Ok(())
 }
 
@@ -611,6 +602,7 @@ async fn of_several_namespaces_each_is_served_and_no_other() -> Result<()> {
     let elsewhere = Cluster::on(server, "elsewhere").await?;
     let mut operator = north
         .launch()?
+        .arguments(LONG_LEASE)
         .arguments(["--namespace", &south.namespace])
         .start()?;
     operator.wait_until_ready(LIMIT).await?;
@@ -629,11 +621,16 @@ async fn of_several_namespaces_each_is_served_and_no_other() -> Result<()> {
     for cluster in [&north, &south] {
         cluster.wait("InSync", "csc/baseline").await?;
     }
-    let refused = eventually(LIMIT, async || {
-        stranger.stats().last_refusal.context("not refused yet")
-    })
-    .await?;
-    ensure!(refused.contains("404"), "{refused}");
+    // Before it led, it told everybody 503.
+    let told_so = |stats: &Stats| {
+        let told = stats.last_refusal.as_deref().unwrap_or_default();
+        told.contains("404")
+    };
+    ensure!(
+        stranger.wait_until(LIMIT, told_so).await && stranger.stats().connects == 0,
+        "{:?}",
+        stranger.stats()
+    );
     ensure!(elsewhere.status_writes()? == 0, "it was written elsewhere");
 
     // What goes from one namespace is told, and nothing of the other goes with it.
@@ -729,7 +726,7 @@ async fn memory_of_a_newer_version_stops_all_calls_until_it_is_removed() -> Resu
 async fn what_needs_a_person_is_an_event_from_the_first_look_and_not_again_after_a_restart()
 -> Result<()> {
     let cluster = Cluster::on(ApiServer::shared().await?, "events").await?;
-    let mut operator = cluster.operator().await?;
+    let mut operator = cluster.operator_with(&SHORT_LEASE).await?;
     let baseline = config("baseline", &[("NobodyKnowsThisKey", "1")]);
     cluster
         .apply(&(station("cp", "CP-EVENT") + &baseline))

@@ -4,18 +4,15 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use stationkeeper_simulator::{
     Pace, Password, Station, StationHandle, StationProfile, StationSettings,
 };
-use stationkeeper_tests::{Launch, Operator, eventually, seconds};
+use stationkeeper_tests::{LIMIT, Launch, Operator, eventually};
 use tempfile::TempDir;
 use xtask::cargo::workspace;
-
-const LIMIT: Duration = seconds(60);
 
 /// The folders whose files are run here.
 const FOLDERS: [&str; 3] = ["greenflux", "quickstart", "vendors"];

@@ -7,7 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ListParams, PostParams, WatchEvent, WatchParams};
 use kube::{Api, ResourceExt as _};
-use stationkeeper_tests::{ApiServer, Process, eventually, link, seconds};
+use stationkeeper_tests::{ApiServer, LIMIT, Process, eventually, link, seconds};
 
 const CONFIG_MAP: &str =
     "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}, data: {colour: green}}";
@@ -47,7 +47,7 @@ async fn a_write_is_counted_and_a_read_is_not() -> Result<()> {
         .await?
         .success()?;
 
-    let writes = eventually(seconds(10), async || {
+    let writes = eventually(LIMIT, async || {
         let mut writes = server.writes()?;
         writes.retain(|write| write.namespace == namespace);
         ensure!(!writes.is_empty(), "no write yet");
@@ -136,7 +136,7 @@ async fn a_restarted_server_keeps_its_data_and_its_address_and_may_have_lost_its
 
     server.lose_history().await?;
     let mut watch = maps.watch(&WatchParams::default(), &old).await?.boxed();
-    let event = tokio::time::timeout(seconds(30), watch.try_next()).await?;
+    let event = tokio::time::timeout(LIMIT, watch.try_next()).await?;
     match event {
         Ok(Some(WatchEvent::Error(status))) => assert_eq!(status.code, 410),
         Err(kube::Error::Api(status)) => assert_eq!(status.code, 410),
@@ -154,13 +154,13 @@ async fn a_closed_link_cuts_a_client_off_and_an_open_one_lets_it_back() -> Resul
         .apiserver_version()
         .await
         .context("through the open link")?;
-    link.set(link::Passage::Closed);
+    link.set(link::Passage::Closed).await;
     ensure!(
         client.apiserver_version().await.is_err(),
         "the link is closed"
     );
-    link.set(link::Passage::Open);
-    eventually(seconds(10), async || Ok(client.apiserver_version().await?)).await?;
+    link.set(link::Passage::Open).await;
+    eventually(LIMIT, async || Ok(client.apiserver_version().await?)).await?;
     Ok(())
 }
 
@@ -178,7 +178,7 @@ async fn what_was_started_ends_with_a_killed_test_process() -> Result<()> {
             &mut std::io::stderr(),
             format!("started {}\n", sleeper.id()).as_bytes(),
         )?;
-        sleeper.exit(seconds(100)).await?;
+        sleeper.exit(seconds(1000)).await?;
         return Ok(());
     }
     let mut victim = Command::new(std::env::current_exe()?);
@@ -190,12 +190,15 @@ async fn what_was_started_ends_with_a_killed_test_process() -> Result<()> {
         ])
         .env(VICTIM, "1");
     let mut victim = Process::start("victim", victim)?;
-    let line = victim.wait_for_log("started ", seconds(30)).await?;
+    let line = victim.wait_for_log("started ", LIMIT).await?;
     let id = line.trim_start_matches("started ").to_owned();
-    let alive = || std::path::Path::new(&format!("/proc/{id}")).exists();
+    // Whoever takes over what the victim left may be slow to bury it.
+    let alive = || {
+        std::fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+    };
     ensure!(alive(), "{line}");
     victim.kill()?;
-    eventually(seconds(10), async || {
+    eventually(LIMIT, async || {
         ensure!(!alive(), "process {id} is still there");
         Ok(())
     })

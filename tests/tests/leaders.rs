@@ -9,11 +9,18 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use stationkeeper_simulator::{Pace, Station, StationHandle, StationSettings};
 use stationkeeper_tests::link::Passage;
-use stationkeeper_tests::{ApiServer, Launch, Operator, Signal, eventually, seconds};
+use stationkeeper_tests::{
+    ApiServer, LIMIT, Launch, Operator, Signal, TIMEOUT, eventually, seconds, steady,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-const LIMIT: Duration = seconds(40);
+/// Short, since each takeover waits for it twice; long enough for a leader on a machine that stands still for some seconds.
+const LEASE: [&str; 3] = [
+    "--lease-duration=14s",
+    "--renew-deadline=12s",
+    "--retry-period=500ms",
+];
 
 /// Stands in for the Service that follows the leader: one address for stations, led wherever the test says.
 struct Service {
@@ -77,11 +84,7 @@ impl Scene {
                 .kubeconfig(kubeconfig)
                 .arguments(["--namespace", &namespace, "--own-namespace", &namespace])
                 .arguments(["--leader-label", "--pod-name", pod])
-                .arguments([
-                    "--lease-duration=6s",
-                    "--renew-deadline=5s",
-                    "--retry-period=500ms",
-                ])
+                .arguments(LEASE)
                 .start()
         };
         for pod in ["first", "second"] {
@@ -132,7 +135,7 @@ impl Scene {
             &scene.namespace,
             "--for=condition=InSync",
             "chst/cp-lead",
-            "--timeout=30s",
+            TIMEOUT,
         ];
         scene.server.kubectl(&wait).await?.success()?;
         scene.labelled("first").await?;
@@ -225,7 +228,11 @@ async fn a_leader_that_stands_still_is_replaced_and_ends_when_it_wakes() -> Resu
     let mut scene = Scene::set("paused", None).await?;
     scene.leader.signal(Signal::Stop)?;
     scene.taken_over().await?;
-    let before = scene.station.with_stats(|stats| stats.calls_in_all());
+    // The new leader may still be reading it.
+    let before = steady(LIMIT, seconds(2), async || {
+        Ok(scene.station.with_stats(|stats| stats.calls_in_all()))
+    })
+    .await?;
     scene.leader.signal(Signal::Continue)?;
     let ended = scene.leader.exit(LIMIT).await?;
     ensure!(!ended.success(), "{ended:?}");
@@ -240,7 +247,7 @@ async fn a_leader_that_stands_still_is_replaced_and_ends_when_it_wakes() -> Resu
 async fn a_leader_that_is_cut_off_steps_down_before_it_is_replaced() -> Result<()> {
     let (link, kubeconfig) = ApiServer::shared().await?.link().await?;
     let mut scene = Scene::set("cut", Some(kubeconfig)).await?;
-    link.set(Passage::Silent);
+    link.set(Passage::Silent).await;
     let ended = scene.leader.exit(LIMIT).await?;
     ensure!(!ended.success(), "{ended:?}");
     scene.taken_over().await
@@ -264,9 +271,9 @@ async fn a_leader_that_is_asked_to_end_hands_over_within_ten_seconds() -> Result
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_ends_in_order_takes_its_label_off() -> Result<()> {
     let mut scene = Scene::set("unlabelled", None).await?;
-    scene.standby.terminate(seconds(10)).await?;
+    scene.standby.terminate(LIMIT).await?;
     scene.labelled("first").await?;
-    let ended = scene.leader.terminate(seconds(10)).await?;
+    let ended = scene.leader.terminate(LIMIT).await?;
     ensure!(ended.success(), "{ended:?} {:?}", scene.leader.logs());
     let get = [
         "get",
@@ -289,6 +296,37 @@ async fn a_label_of_an_earlier_life_is_taken_off_before_the_wait_to_lead() -> Re
     scene.server.kubectl(&label).await?.success()?;
     scene.standby.restart()?;
     scene.labelled("first").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_that_come_after_the_process_are_waited_for() -> Result<()> {
+    let server = ApiServer::shared().await?;
+    let namespace = server.namespace("late").await?;
+    server.install_crds().await?;
+    let create = async |words: &[&str]| {
+        let place = ["create", "--namespace", &namespace];
+        let ran = server.kubectl(&[&place[..], words].concat()).await?;
+        ran.success()
+    };
+    create(&["serviceaccount", "keeper"]).await?;
+    let token = create(&["token", "keeper"]).await?;
+    let operator = Launch::new()?
+        .kubeconfig(server.kubeconfig_with_token(token.trim())?)
+        .arguments(["--namespace", &namespace, "--own-namespace", &namespace])
+        .start()?;
+    operator.wait_for_log("refuses", LIMIT).await?;
+    let whose = format!("--serviceaccount={namespace}:keeper");
+    let secrets = ["role", "keys", "--verb=get,create", "--resource=secrets"];
+    create(&secrets).await?;
+    create(&["rolebinding", "keys", "--role=keys", &whose]).await?;
+    operator.wait_for_log("waiting to lead", LIMIT).await?;
+    operator
+        .wait_for_log("failed to reach the Lease", LIMIT)
+        .await?;
+    let role = "--clusterrole=cluster-admin";
+    create(&["clusterrolebinding", &namespace, role, &whose]).await?;
+    operator.wait_for_log("leading", LIMIT).await?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

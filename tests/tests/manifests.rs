@@ -17,7 +17,7 @@ use stationkeeper::objects::schema::Kind;
 use stationkeeper::objects::{ChargeStation, ChargeStationStatus, ReportedHardware};
 use stationkeeper_core::memory::Memory;
 use stationkeeper_core::status::KeyCounts;
-use stationkeeper_tests::{ApiServer, Ran, eventually, seconds};
+use stationkeeper_tests::{ApiServer, LIMIT, Ran, TIMEOUT, eventually, seconds, steady};
 use tokio::sync::OnceCell;
 
 struct Document {
@@ -104,14 +104,13 @@ impl Cluster {
                     .kubectl(&["apply", "--server-side", "-f", "crds"])
                     .await
                     .unwrap();
-                let wait = [
-                    "wait",
-                    "--for=condition=Established",
-                    "--timeout=60s",
-                    "-f",
-                    "crds",
-                ];
+                let wait = ["wait", "--for=condition=Established", TIMEOUT, "-f", "crds"];
                 server.kubectl(&wait).await.unwrap().success().unwrap();
+                // What is established is served some moments later.
+                let get = ["get", "csc,chst,kcat", "-n", "default"];
+                eventually(LIMIT, async || server.kubectl(&get).await?.success())
+                    .await
+                    .unwrap();
                 ran
             })
             .await;
@@ -240,7 +239,11 @@ async fn crds_apply_without_a_warning_and_again_without_a_change() {
         "-o",
         "jsonpath={range .items[*]}{.metadata.generation} {.metadata.resourceVersion}{\"\\n\"}{end}",
     ];
-    let before = cluster.done(&versions, "").await;
+    // The server itself may still be writing their status.
+    let steady = steady(LIMIT, seconds(2), async || {
+        Ok(cluster.done(&versions, "").await)
+    });
+    let before = steady.await.unwrap();
     assert_eq!(before.lines().count(), Kind::ALL.len());
     without_a_warning(
         &cluster
@@ -450,7 +453,7 @@ async fn explain_reads_well() {
         ),
     ] {
         // The server publishes what it says of a new kind some moments after it has established it.
-        let text = eventually(seconds(30), async || {
+        let text = eventually(LIMIT, async || {
             cluster.kubectl(&["explain", field], "").await.success()
         })
         .await;

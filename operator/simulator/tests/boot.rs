@@ -208,9 +208,10 @@ async fn a_station_that_is_told_to_stays_away() {
 
 #[tokio::test]
 async fn a_refused_station_tries_again() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    // Taken, so that nobody else gets it, and nobody listens.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
     let csms = Csms::start().await;
     let station = Station::start(StationSettings {
         url: format!("ws://{address}"),
@@ -486,7 +487,8 @@ async fn a_new_password_opens_the_next_connection() {
 #[tokio::test]
 async fn breaches_of_the_rules_are_noticed() {
     let mut csms = Csms::start().await;
-    let (station, connection) = csms.station(&["slow:200"]).await;
+    // Long enough for two calls to arrive.
+    let (station, connection) = csms.station(&["slow:2000"]).await;
     station
         .wait_until(LIMIT, |stats| stats.registration == Registration::Accepted)
         .await;

@@ -357,8 +357,8 @@ async fn keys_that_bring_a_station_down() {
 
 #[tokio::test]
 async fn a_boot_loop_can_be_ended() {
-    let mut csms = Csms::start().await;
-    let (station, _first) = csms.station(&["boot-loop:20"]).await;
+    let csms = Csms::start().await;
+    let station = Station::start(csms.settings(&["boot-loop:20"]));
     assert!(station.wait_until(LIMIT, |stats| stats.boots >= 4).await);
     station.clear_fault(FaultKind::BootLoop);
     assert!(
@@ -581,12 +581,14 @@ async fn a_second_connection_opens_before_the_first_is_gone() {
 #[tokio::test]
 async fn of_two_calls_the_last_is_answered() {
     let mut csms = Csms::start().await;
-    let (_station, connection) = csms.station(&["one-call-only:300"]).await;
+    // Long enough for both to arrive.
+    let (station, connection) = csms.station(&["one-call-only:2000"]).await;
     connection.say("[2,\"lost\",\"ClearCache\",{}]");
     connection
         .frame_with_id("kept", "ClearCache", json!({}))
         .await
         .unwrap();
+    station.clear_fault(FaultKind::OneCallOnly);
     assert_eq!(connection.value(HEARTBEAT).await, "300");
     assert!(!connection.texts().iter().any(|text| text.contains("lost")));
 }

@@ -252,9 +252,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_there_does_not_answer() {
-        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = gone.local_addr().unwrap();
-        drop(gone);
+        // Taken, so that nobody else gets it, and nobody listens.
+        let taken = tokio::net::TcpSocket::new_v4().unwrap();
+        taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = taken.local_addr().unwrap();
         assert!(probed(format!("tcp://{address}")).await.is_err());
     }
 }

@@ -25,8 +25,11 @@ const BATCH: usize = 512;
 /// How long a span waits for others.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How long a request may take; a shutdown waits for the last one.
-const LIMIT: Duration = Duration::from_secs(2);
+/// How long a request may take: nobody waits for it, and what the queue holds meanwhile is bounded.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a request may take once we are to end, which waits for the last one.
+const LAST_LIMIT: Duration = Duration::from_secs(2);
 
 static SPANS: OnceLock<mpsc::Sender<Span>> = OnceLock::new();
 
@@ -102,12 +105,21 @@ pub fn exporter(
             while !spans.is_empty() {
                 let mut batch = Vec::with_capacity(BATCH);
                 spans.recv_many(&mut batch, BATCH).await;
-                let sent = tokio::time::timeout(LIMIT, post(&endpoint, &batch)).await;
+                let last = async {
+                    cancel.cancelled().await;
+                    tokio::time::sleep(LAST_LIMIT).await;
+                };
+                // What a collector has not taken by then is dropped.
+                let sent = tokio::select! {
+                    sent = post(&endpoint, &batch) => Some(sent),
+                    () = tokio::time::sleep(LIMIT) => None,
+                    () = last => None,
+                };
                 let failed = match sent {
-                    Ok(Ok(200..=299)) => None,
-                    Ok(Ok(status)) => Some(format!("it answered {status}")),
-                    Ok(Err(error)) => Some(error.to_string()),
-                    Err(_) => Some(format!("no answer within {} s", LIMIT.as_secs())),
+                    Some(Ok(200..=299)) => None,
+                    Some(Ok(status)) => Some(format!("it answered {status}")),
+                    Some(Err(error)) => Some(error.to_string()),
+                    None => Some("no answer in time".to_owned()),
                 };
                 match &failed {
                     Some(why) if !fails => {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use stationkeeper::connector::{Admission, CallResult};
 use tokio::net::TcpStream;
 
-use super::stage::{Stage, settings, within};
+use super::stage::{LIMIT, Stage, settings, within};
 
 #[tokio::test]
 async fn shutdown_says_goodbye_to_all_and_frees_the_port() {
@@ -40,7 +40,8 @@ async fn shutdown_does_not_wait_for_stations_that_do_not_listen() {
     let started = Instant::now();
     stage.gateway.shutdown(Duration::ZERO);
     within(stage.task).await.unwrap().unwrap();
-    assert!(started.elapsed() < Duration::from_secs(10));
+    // Half a handshake may last as long as the limit.
+    assert!(started.elapsed() < LIMIT / 2);
 }
 
 #[tokio::test]

@@ -27,6 +27,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How long nothing must have been written until what converging causes counts as over.
 const QUIET: Duration = CONFIG_STATUS_EVERY.saturating_add(Duration::from_millis(500));
 
+/// How often that is looked at. Looks are counted and not time: while this process stands still, so does the product in it.
+const QUIET_LOOK: Duration = Duration::from_millis(200);
+
 /// How often the status of a config is summed up at most. Shorter than the product has it, so that the end need not be
 /// waited for that long.
 const CONFIG_STATUS_EVERY: Duration = Duration::from_secs(2);
@@ -333,20 +336,19 @@ async fn quiet(
     options: &Options,
 ) -> Result<()> {
     let started = Instant::now();
-    let (mut before, mut since) = (
+    let (mut before, mut alike) = (
         (status_writes(admin).await?, stations.seen().await?.calls()),
-        Instant::now(),
+        0,
     );
-    while since.elapsed() < QUIET {
+    while QUIET_LOOK * alike < QUIET {
         ensure!(
             started.elapsed() < options.limit,
             "the fleet did not come to rest"
         );
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(QUIET_LOOK).await;
         let now = (status_writes(admin).await?, stations.seen().await?.calls());
-        if now != before {
-            (before, since) = (now, Instant::now());
-        }
+        alike = if now == before { alike + 1 } else { 0 };
+        before = now;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use stationkeeper_tests::ApiServer;
+use stationkeeper_tests::{ApiServer, LIMIT, TIMEOUT, eventually};
 
 use crate::helm::{Helm, NAMESPACE, values_files};
 
@@ -55,9 +55,12 @@ async fn a_real_server_takes_all_objects_of_every_values_file() -> Result<()> {
     for (group, _, plural) in OF_OTHERS {
         let crd = format!("crd/{plural}.{group}");
         server
-            .kubectl(&["wait", "--for=condition=Established", &crd])
+            .kubectl(&["wait", "--for=condition=Established", TIMEOUT, &crd])
             .await?
             .success()?;
+        // What is established is served some moments later.
+        let get = ["get", &format!("{plural}.{group}"), "--namespace=default"];
+        eventually(LIMIT, async || server.kubectl(&get).await?.success()).await?;
     }
     let dry = [
         "apply",

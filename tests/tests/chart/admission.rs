@@ -2,15 +2,14 @@
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use stationkeeper_tests::{ApiServer, Ran, eventually, seconds};
+use stationkeeper_tests::{ApiServer, LIMIT, Ran, eventually};
 
 /// A server with our CRDs and one of the samples, and two namespaces, one of which is labelled.
 async fn with_sample(name: &str) -> Result<ApiServer> {
     let server = ApiServer::own().await?;
+    server.install_crds().await?;
     for arguments in [
-        &["apply", "--server-side", "--filename", "crds"][..],
-        &["wait", "--for=condition=Established", "--filename", "crds"],
-        &["create", "namespace", "street"],
+        &["create", "namespace", "street"][..],
         &["create", "namespace", "workshop"],
         &[
             "label",
@@ -68,7 +67,7 @@ async fn allowed(server: &ApiServer, namespace: &str, object: &Value) -> Result<
 
 /// It is denied in these words. Until a new policy is in force nothing is, so nothing is made by asking.
 async fn denied(server: &ApiServer, namespace: &str, object: &Value, words: &str) -> Result<()> {
-    eventually(seconds(30), async || {
+    eventually(LIMIT, async || {
         let ran = apply(server, namespace, object, &["--dry-run=server"]).await?;
         let said = ran.refusal()?;
         ensure!(said.contains(words), "{said}");

@@ -76,7 +76,7 @@ async fn the_charts_pod_starts_from_the_image_and_finds_its_cluster() -> Result<
         format!("tcp://{}", gateway.address()),
     ];
     let probe = Container::new(&image)
-        .arguments(["probe", "--within=40s"])
+        .arguments(["probe", "--within=120s"])
         .arguments(&urls);
     Ran::run(probe.command()?, "").await?.success()?;
     container::is_confined(operator.id(), &image)?;

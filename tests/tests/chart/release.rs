@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use stationkeeper_tests::{ApiServer, eventually, seconds};
+use stationkeeper_tests::{ApiServer, LIMIT, TIMEOUT, eventually};
 
 use crate::helm::{CHART, Helm, NAMESPACE};
 use crate::rollout;
@@ -44,7 +44,7 @@ impl Life<'_> {
 
     /// Waits for the Deployment as Helm's `--wait` does, while something has it run.
     async fn waiting(&self, arguments: &[&str], replicas: u64) -> Result<String> {
-        let wait = ["--wait", "--timeout=60s"];
+        let wait = ["--wait", TIMEOUT];
         let arguments = [arguments, &wait].concat();
         let (said, pretended) = tokio::join!(
             self.helm(&arguments),
@@ -171,7 +171,7 @@ async fn lives(helm: Helm) -> Result<()> {
         "clusterrole/stationkeeper-stationkeeper-system",
         "role/stationkeeper",
     ] {
-        eventually(seconds(20), async || {
+        eventually(LIMIT, async || {
             ensure!(
                 life.field(object, "{.metadata.name}").await?.is_empty(),
                 "{object} is left"
@@ -193,7 +193,7 @@ async fn lives(helm: Helm) -> Result<()> {
     life.helm(&["upgrade", "stationkeeper", CHART, "--set=crds.keep=false"])
         .await?;
     life.helm(&["uninstall", "stationkeeper"]).await?;
-    eventually(seconds(20), async || {
+    eventually(LIMIT, async || {
         let left = life.kubectl(&["get", "crd", "--output=name"]).await?;
         ensure!(!left.contains("stationkeeper.dev"), "{left}");
         Ok(())

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use stationkeeper_simulator::{Pace, Password, Station, StationHandle, StationSettings};
-use stationkeeper_tests::{ApiServer, Operator, Ran, eventually};
+use stationkeeper_tests::{ApiServer, Operator, Ran, TIMEOUT, eventually};
 
 use crate::helm::NAMESPACE;
 use crate::installed::{LIMIT, Release};
@@ -114,7 +114,7 @@ fn of_our_kinds(verbs: &[&str], namespace: &str) -> Result<Vec<String>> {
 
 impl Release<'_> {
     /// Patches a Pod with a token of the operator's ServiceAccount, bound to the Pod keeper-a.
-    async fn patch_as_the_operator(&self, pod: &str, patch: &Value) -> Result<Ran> {
+    async fn patch_as_the_operator(&self, pod: &str, patch: &Value, flags: &[&str]) -> Result<Ran> {
         let kubeconfig = self.kubeconfig("keeper-a").await?;
         let kubeconfig = kubeconfig.to_str().context("a path is not text")?;
         let patch = patch.to_string();
@@ -128,7 +128,14 @@ impl Release<'_> {
             NAMESPACE,
         ];
         self.server
-            .kubectl(&[&arguments[..], &["--type=strategic", "--patch", &patch]].concat())
+            .kubectl(
+                &[
+                    &arguments[..],
+                    &["--type=strategic", "--patch", &patch],
+                    flags,
+                ]
+                .concat(),
+            )
             .await
     }
 
@@ -169,7 +176,7 @@ impl Release<'_> {
         let identity = format!("CP-{namespace}");
         self.apply(namespace, &manifests(&identity)).await?;
         let live = simulated(operator, &identity);
-        let wait = ["wait", "--for=condition=InSync", "--timeout=60s"];
+        let wait = ["wait", "--for=condition=InSync", TIMEOUT];
         for object in ["chst/cp-1", "csc/baseline"] {
             let wait = [&wait[..], &[object, "--namespace", namespace]].concat();
             self.server.kubectl(&wait).await?.success()?;
@@ -411,15 +418,22 @@ async fn the_leader_labels_its_pod_and_can_change_nothing_else_of_any_pod() -> R
             "on its own Pod only",
         ),
     ] {
-        let said = release
-            .patch_as_the_operator(pod, &patch)
-            .await?
-            .refusal()?;
+        // Until a new policy is in force it refuses nothing, so nothing is changed by asking.
+        let asked = ["--dry-run=server"];
+        eventually(LIMIT, async || {
+            let ran = release.patch_as_the_operator(pod, &patch, &asked).await?;
+            let said = ran.refusal()?;
+            ensure!(said.contains(message), "{pod} {patch}: {said}");
+            Ok(())
+        })
+        .await?;
+        let ran = release.patch_as_the_operator(pod, &patch, &[]).await?;
+        let said = ran.refusal()?;
         ensure!(said.contains(message), "{pod} {patch}: {said}");
     }
     let take_off = json!({"metadata": {"labels": {"stationkeeper.dev/leader": null}}});
     release
-        .patch_as_the_operator("victim", &take_off)
+        .patch_as_the_operator("victim", &take_off, &[])
         .await?
         .success()?;
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
-use stationkeeper_tests::{ApiServer, eventually, seconds};
+use stationkeeper_tests::{ApiServer, LIMIT, eventually};
 
 /// Waits for the Deployment, and writes the status that its controller would once all Pods are ready. Helm 3 also looks
 /// for the ReplicaSet.
@@ -12,7 +12,7 @@ pub(crate) async fn pretend(
     name: &str,
     replicas: u64,
 ) -> Result<()> {
-    let deployment = eventually(seconds(30), async || {
+    let deployment = eventually(LIMIT, async || {
         let get = [
             "get",
             "deployment",

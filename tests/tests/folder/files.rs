@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
-use stationkeeper_tests::{PythonStation, eventually};
+use stationkeeper_tests::{PythonStation, eventually, seconds, steady};
 
 use crate::site::{LIMIT, Site, config, holds, simulated, station, well_treated, written};
 
@@ -36,7 +36,11 @@ async fn a_folder_converges_a_simulated_station_and_a_foreign_one() -> Result<()
         }
         ensure!(written(&ours, key) == [value], "{:?}", written(&ours, key));
     }
-    let writes = foreign.calls("ChangeConfiguration")?;
+    // What it tells is read some moments later.
+    let writes = steady(LIMIT, seconds(1), async || {
+        foreign.calls("ChangeConfiguration")
+    })
+    .await?;
     ensure!(writes.len() == wanted.len(), "{writes:?}");
     well_treated(&ours)
 }
@@ -68,11 +72,15 @@ async fn a_bad_file_is_named_with_line_and_column_and_the_others_go_on() -> Resu
     );
 
     // `status` tells the same, and that there is something to mend; once mended, it no longer does.
-    let ran = site.status(&[]).await?;
-    ensure!(
-        ran.code == Some(2) && ran.stderr.contains("bad.yaml:8:12"),
-        "{ran:?}"
-    );
+    eventually(LIMIT, async || {
+        let ran = site.status(&[]).await?;
+        ensure!(
+            ran.code == Some(2) && ran.stderr.contains("bad.yaml:8:12"),
+            "{ran:?}"
+        );
+        Ok(())
+    })
+    .await?;
     site.write(
         "bad.yaml",
         &config("bad", 0, &[("LocalPreAuthorize", "true")]),

@@ -145,7 +145,7 @@ async fn a_secret_is_written_once_and_again_only_when_it_changes() -> Result<()>
 
     // The new process does not know whether a driver is using the station; it asks, and then writes.
     site.write("wifi.yaml", &secret("wifi", WIFI))?;
-    eventually(seconds(90), async || {
+    eventually(LIMIT, async || {
         let writes = written(&live, "WLANPassword");
         ensure!(
             writes == [WIFI, NEW_WIFI, WIFI],
@@ -195,7 +195,7 @@ async fn a_secret_shows_up_nowhere() -> Result<()> {
         let ran = site.status(&["-o", output]).await?;
         shown.extend([ran.stdout, ran.stderr]);
     }
-    operator.terminate(seconds(10)).await?;
+    operator.terminate(LIMIT).await?;
     shown.extend(operator.logs());
     for text in &shown {
         clean(text.as_bytes(), text)?;

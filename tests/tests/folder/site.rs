@@ -2,17 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use stationkeeper_simulator::{Pace, Station, StationHandle, StationSettings};
+pub(crate) use stationkeeper_tests::LIMIT;
 use stationkeeper_tests::operator::stationkeeper;
-use stationkeeper_tests::{Launch, Operator, Ran, eventually, seconds};
+use stationkeeper_tests::{Launch, Operator, Ran, eventually};
 use tempfile::TempDir;
-
-/// How long anything may take that does not wait by design.
-pub(crate) const LIMIT: Duration = seconds(30);
 
 /// The folders of a site; they go with it.
 pub(crate) struct Site {

@@ -1,13 +1,10 @@
 //! A namespace of a real API server, an operator over it, and its stations.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 use stationkeeper_simulator::{Fault, Pace, Station, StationHandle, StationSettings};
+pub(crate) use stationkeeper_tests::LIMIT;
 use stationkeeper_tests::{ApiServer, Launch, Operator, seconds};
-
-pub(crate) const LIMIT: Duration = seconds(60);
 
 /// A namespace of a server with the definitions in it.
 pub(crate) struct Cluster {
@@ -27,13 +24,7 @@ impl Cluster {
         server: &'static ApiServer,
         namespace: String,
     ) -> Result<Self> {
-        let apply = ["apply", "--server-side", "--filename", "crds"];
-        server.kubectl(&apply).await?.success()?;
-        for kind in ["chargestations", "chargestationconfigs"] {
-            let crd = format!("crd/{kind}.stationkeeper.dev");
-            let wait = ["wait", "--for=condition=Established", "--timeout=60s", &crd];
-            server.kubectl(&wait).await?.success()?;
-        }
+        server.install_crds().await?;
         Ok(Self { server, namespace })
     }
 
@@ -42,7 +33,7 @@ impl Cluster {
             .kubeconfig(self.server.kubeconfig())
             .arguments(["--namespace", &self.namespace])
             .arguments(["--own-namespace", &self.namespace])
-            .arguments(["--no-leader-election", "--call-timeout=1s"]))
+            .arguments(["--no-leader-election", "--call-timeout=4s"]))
     }
 
     pub(crate) async fn operator(&self) -> Result<Operator> {
@@ -76,7 +67,11 @@ impl Cluster {
 pub(crate) fn station(operator: &Operator, identity: &str, faults: &[Fault]) -> StationHandle {
     let url = format!("ws://{}/ocpp", operator.gateway());
     let mut settings = StationSettings::new(url, identity);
-    settings.pace = Pace::QUICK;
+    settings.pace = Pace {
+        // Slower than a read-back on a busy machine: else the value would seem to have been accepted and ignored.
+        contest: seconds(1),
+        ..Pace::QUICK
+    };
     settings.faults = faults.to_vec();
     Station::start(settings)
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use stationkeeper_tests::{ApiServer, eventually};
+use stationkeeper_tests::{ApiServer, TIMEOUT, eventually};
 
 use crate::cluster::{Cluster, LIMIT, station};
 
@@ -41,12 +41,7 @@ async fn reconciling_never_changes_what_git_owns() -> Result<()> {
         station(&operator, "PIER-1", &[]),
         station(&operator, "PIER-2", &[]),
     ];
-    let in_sync = [
-        "wait",
-        "--for=condition=InSync",
-        "csc/pier",
-        "--timeout=60s",
-    ];
+    let in_sync = ["wait", "--for=condition=InSync", "csc/pier", TIMEOUT];
     cluster.kubectl(&in_sync).await?;
     ensure!(live[0].set_key("MeterValueSampleInterval", "60"));
     live[0].reboot(stationkeeper_simulator::BootReason::PowerLoss);

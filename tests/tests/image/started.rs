@@ -8,14 +8,11 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use stationkeeper_image::root::Image;
 use stationkeeper_tests::{
-    Container, Process, Ran, ReservedPort, Signal, container, eventually, http, seconds,
+    Container, LIMIT, Process, Ran, ReservedPort, Signal, container, eventually, http,
 };
 use xtask::cargo::workspace;
 
 use crate::image;
-
-/// How long the operator may take for what is asked of it.
-const LIMIT: std::time::Duration = seconds(40);
 
 /// The name and age of all files of the image.
 fn listing(image: &Image) -> Result<BTreeMap<String, (u64, i64)>> {
@@ -110,7 +107,7 @@ async fn as_nobody_on_a_read_only_root_it_holds_a_station_on_its_configuration()
 
     let ready = format!("http://{}/readyz", admin.address());
     let door = format!("tcp://{}", gateway.address());
-    let probe = Container::new(&image).arguments(["probe", "--within=40s", &ready, &door]);
+    let probe = Container::new(&image).arguments(["probe", "--within=120s", &ready, &door]);
     Ran::run(probe.command()?, "").await?.success()?;
     container::is_confined(operator.id(), &image)?;
 

@@ -2,16 +2,14 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use stationkeeper_simulator::{Pace, Station, StationHandle, StationSettings};
-use stationkeeper_tests::{Launch, Operator, seconds};
+pub(crate) use stationkeeper_tests::LIMIT;
+use stationkeeper_tests::{Launch, Operator};
 use tempfile::TempDir;
 use xtask::cargo::workspace;
-
-pub(crate) const LIMIT: Duration = seconds(60);
 
 /// An operator over a folder of manifests; the folder goes with it.
 pub(crate) struct Fleet {

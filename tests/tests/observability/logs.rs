@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use stationkeeper_tests::http;
+use stationkeeper_tests::{eventually, http};
 
 use crate::fleet::{Fleet, LIMIT};
 
@@ -30,18 +30,20 @@ async fn a_change_can_be_followed_from_the_reconcile_to_the_frame_and_the_audit(
     let fleet = Fleet::with(1, &arguments).await?;
     let live = fleet.station(1);
     fleet.in_sync(1).await?;
-    let frames: Vec<String> =
-        live.with_stats(|stats| stats.writes.iter().map(|write| write.key.clone()).collect());
-    ensure!(!frames.is_empty(), "nothing was written");
+    // What a process prints is read some moments later.
+    eventually(LIMIT, async || {
+        let frames = live.with_stats(|stats| stats.writes.len());
+        ensure!(frames > 0, "nothing was written");
+        let audit = fs::read_to_string(&audit)?;
+        let entries: Vec<String> = audit.lines().map(str::to_owned).collect();
+        ensure!(entries.len() == frames, "{frames} frames: {entries:?}");
+        tell_one_story(&objects(&fleet.operator.logs())?, &objects(&entries)?)
+    })
+    .await
+}
 
-    let logs = objects(&fleet.operator.logs())?;
-    let entries = objects(
-        &fs::read_to_string(&audit)?
-            .lines()
-            .map(str::to_owned)
-            .collect::<Vec<_>>(),
-    )?;
-    ensure!(entries.len() == frames.len(), "{entries:?}");
+/// Each entry of the audit is in the logs too, with what led to it.
+fn tell_one_story(logs: &[Value], entries: &[Value]) -> Result<()> {
     for entry in entries {
         let (call, trace) = (&entry["callId"], &entry["traceId"]);
         ensure!(

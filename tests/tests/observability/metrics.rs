@@ -101,26 +101,25 @@ fn table(families: &[(String, Family)]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_page_lists_what_is_exposed() -> Result<()> {
     let fleet = Fleet::of(1).await?;
-    let text = eventually(LIMIT, async || {
+    let page = read("docs/metrics.md")?;
+    let begin = page.find("\n| metric |").map_or(page.len(), |at| at + 1);
+    eventually(LIMIT, async || {
         let text = fleet.metrics().await?;
         // The fleet is told of once this process leads.
         ensure!(text.contains("stationkeeper_stations{"), "{text}");
-        Ok(text)
+        let table = table(&families(&text)?);
+        if std::env::var_os("UPDATE").is_some() {
+            let page = format!("{}\n\n{table}", page[..begin].trim_end());
+            return fs::write(workspace().join("docs/metrics.md"), page)
+                .context("failed to write the page");
+        }
+        ensure!(
+            page[begin..] == table,
+            "docs/metrics.md is not what /metrics exposes; write it anew with UPDATE=1 and read the difference:\n{table}"
+        );
+        Ok(())
     })
-    .await?;
-    let page = read("docs/metrics.md")?;
-    let begin = page.find("\n| metric |").map_or(page.len(), |at| at + 1);
-    let table = table(&families(&text)?);
-    if std::env::var_os("UPDATE").is_some() {
-        let page = format!("{}\n\n{table}", page[..begin].trim_end());
-        return fs::write(workspace().join("docs/metrics.md"), page)
-            .context("failed to write the page");
-    }
-    ensure!(
-        page[begin..] == table,
-        "docs/metrics.md is not what /metrics exposes; write it anew with UPDATE=1 and read the difference:\n{table}"
-    );
-    Ok(())
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,7 +157,7 @@ async fn series_do_not_grow_with_the_fleet_nor_with_what_stations_send() -> Resu
     let new: Vec<_> = grown.difference(&before).collect();
     ensure!(new.is_empty(), "series that came with the fleet: {new:#?}");
     // What was sent is counted all the same; stations also knock before they are declared.
-    for (series, least) in [
+    let counts = [
         (
             r#"stationkeeper_gateway_station_calls_total{action="other",result="refused"}"#,
             20,
@@ -175,17 +174,22 @@ async fn series_do_not_grow_with_the_fleet_nor_with_what_stations_send() -> Resu
             r#"stationkeeper_calls_total{action="ChangeConfiguration",result="answered"}"#,
             22,
         ),
-    ] {
-        let count = after
-            .lines()
-            .find_map(|line| line.strip_prefix(series)?.trim().parse::<u32>().ok());
-        ensure!(
-            count.is_some_and(|count| count >= least),
-            "{series} is {count:?}"
-        );
-    }
-    let in_sync = r#"stationkeeper_keys{state="InSync"} 22"#;
-    ensure!(after.contains(in_sync), "{after}");
-    ensure!(after.contains(r#"stationkeeper_brake{position="Off"} 1"#));
-    Ok(())
+    ];
+    eventually(LIMIT, async || {
+        let told = fleet.metrics().await?;
+        for (series, least) in counts {
+            let count = told
+                .lines()
+                .find_map(|line| line.strip_prefix(series)?.trim().parse::<u32>().ok());
+            ensure!(
+                count.is_some_and(|count| count >= least),
+                "{series} is {count:?}"
+            );
+        }
+        let in_sync = r#"stationkeeper_keys{state="InSync"} 22"#;
+        ensure!(told.contains(in_sync), "{told}");
+        ensure!(told.contains(r#"stationkeeper_brake{position="Off"} 1"#));
+        Ok(())
+    })
+    .await
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use stationkeeper_tests::{ReservedPort, seconds};
+use stationkeeper_tests::{ReservedPort, eventually, seconds};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -20,18 +20,15 @@ async fn collector() -> Result<(SocketAddr, Arc<Mutex<Vec<Value>>>)> {
     // It ends with the test's runtime.
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            if let Ok(spans) = received(stream).await {
-                into.lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .extend(spans);
-            }
+            // Who goes away in the middle has sent nothing.
+            let _ = take(stream, &into).await;
         }
     });
     Ok((address, kept))
 }
 
-/// The spans of one request.
-async fn received(stream: TcpStream) -> Result<Vec<Value>> {
+/// Takes the spans of one request; it is answered once they are kept.
+async fn take(stream: TcpStream, kept: &Mutex<Vec<Value>>) -> Result<()> {
     let mut stream = BufReader::new(stream);
     let (mut first, mut length) = (String::new(), 0);
     stream.read_line(&mut first).await?;
@@ -48,15 +45,17 @@ async fn received(stream: TcpStream) -> Result<Vec<Value>> {
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
+    let request: Value = serde_json::from_slice(&body)?;
+    let spans = rows(&request["resourceSpans"])
+        .flat_map(|resource| rows(&resource["scopeSpans"]))
+        .flat_map(|scope| rows(&scope["spans"]));
+    kept.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .extend(spans.cloned());
     stream
         .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
         .await?;
-    let request: Value = serde_json::from_slice(&body)?;
-    Ok(rows(&request["resourceSpans"])
-        .flat_map(|resource| rows(&resource["scopeSpans"]))
-        .flat_map(|scope| rows(&scope["spans"]))
-        .cloned()
-        .collect())
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,9 +65,17 @@ async fn a_collector_gets_the_trace_from_the_config_to_the_frame() -> Result<()>
     let mut fleet = Fleet::with(1, &[&endpoint]).await?;
     let _live = fleet.station(1);
     fleet.in_sync(1).await?;
-    fleet.operator.terminate(LIMIT).await?;
+    // Spans are sent some time after they have ended.
+    eventually(LIMIT, async || {
+        tell_the_whole_story(&kept.lock().unwrap_or_else(PoisonError::into_inner))
+    })
+    .await?;
+    ensure!(fleet.operator.terminate(LIMIT).await?.success());
+    Ok(())
+}
 
-    let spans = kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+/// The trace of a change is there from the config to the frame.
+fn tell_the_whole_story(spans: &[Value]) -> Result<()> {
     let has = |span: &Value, key: &str, value: &str| {
         rows(&span["attributes"])
             .any(|one| one["key"] == key && one["value"]["stringValue"] == value)

@@ -16,7 +16,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use stationkeeper_tests::ApiServer;
+use stationkeeper_tests::{ApiServer, LIMIT};
 use tokio::time::{Instant, sleep};
 
 use crate::node::Node;
@@ -26,7 +26,7 @@ const PAGE: &str = "docs/tutorial.md";
 
 /// How long a person looks again at what a command shows that only reads: an Event or a count comes a moment after the condition
 /// that was waited for.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = LIMIT;
 
 /// How long such a person waits between two looks.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);

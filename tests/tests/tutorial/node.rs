@@ -20,7 +20,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 use stationkeeper_tests::operator::program;
-use stationkeeper_tests::{ApiServer, Process, ReservedPort, Signal, http, seconds};
+use stationkeeper_tests::{ApiServer, LIMIT, Process, ReservedPort, Signal, http};
 
 use crate::door::Door;
 
@@ -28,7 +28,7 @@ use crate::door::Door;
 const PERIOD: Duration = Duration::from_millis(100);
 
 /// How long a process may take to end; the chart's drain is within it.
-const ENDING: Duration = seconds(60);
+const ENDING: Duration = LIMIT;
 
 /// How many lines of a Pod are shown when a test fails.
 const LINES: usize = 30;
@@ -302,7 +302,7 @@ impl<'a> Node<'a> {
         let container = container.context("a Pod without a container")?;
         let ended = match running.process.running()? {
             true => None,
-            false => Some(running.process.exit(seconds(1)).await?),
+            false => Some(running.process.exit(LIMIT).await?),
         };
         let never = pod
             .spec

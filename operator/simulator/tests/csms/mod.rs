@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
 /// How long anything in a test may take.
-pub(crate) const LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// How it answers BootNotification.
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +94,12 @@ impl Csms {
     pub(crate) fn settings(&self, faults: &[&str]) -> StationSettings {
         StationSettings {
             faults: faults.iter().map(|fault| fault.parse().unwrap()).collect(),
-            pace: Pace::QUICK,
+            // It gives no connection up, and asks for nothing again, while a test is slow.
+            pace: Pace {
+                patience: LIMIT,
+                boot_retry_longest: LIMIT,
+                ..Pace::QUICK
+            },
             ..StationSettings::new(self.url.clone(), "cp-1")
         }
     }

@@ -180,7 +180,8 @@ fn key(name: &str, value: &str) -> KeyDefinition {
 
 /// How fast the stations go about things: quick enough to watch, slow enough to see.
 const PACE: Pace = Pace {
-    contest: Duration::from_millis(400),
+    // Slower than a read-back on a busy machine: else the value would seem to have been accepted and ignored.
+    contest: Duration::from_secs(1),
     boot: Duration::from_millis(800),
     boot_retry_longest: Duration::from_secs(5),
     ..Pace::QUICK
@@ -266,6 +267,7 @@ pub(super) fn scenes() -> Vec<Scene> {
                 Is("depot-3", "MeterValueSampleInterval", State::Rejected, None),
                 Is("workshop-1", "WLANPassword", State::Unverifiable, None),
                 Is("workshop-2", "HeartbeatInterval", State::InSync, None),
+                Is("harbour-2", "MeterValueSampleInterval", State::InSync, None),
                 Is("bender-1", "DlmPhase1Limit", State::ResetPending, None),
                 Is("bender-1", "DlmOperatorPhase1Limit", State::InSync, None),
                 Is("ensto-1", "LocalPreAuthorize", State::InSync, None),
