@@ -162,11 +162,10 @@ impl Directory for ObjectDirectory {
         }
     }
 
-    fn register(&self, identity: &Identity) {
-        if let Some(registrations) = &self.registrations {
-            // Full or closed: the station comes back, and is asked for again.
-            let _ = registrations.try_send(identity.clone());
-        }
+    fn register(&self, identity: &Identity) -> bool {
+        // Full or closed: the station comes back, and is asked for again.
+        let registrations = self.registrations.as_ref();
+        registrations.is_some_and(|registrations| registrations.try_send(identity.clone()).is_ok())
     }
 
     fn heartbeat_interval(&self, identity: &Identity) -> Option<u32> {

@@ -179,8 +179,9 @@ pub trait Directory: Send + Sync + 'static {
     /// Looks a station up. Synchronous and from local stores: it stands in the way of a handshake.
     fn admit(&self, identity: &Identity) -> Admission;
 
-    /// A station that nobody declared connected (only with `--register-unknown`).
-    fn register(&self, identity: &Identity);
+    /// A station that nobody declared connects. `true`: an object is being made for it (`--register-unknown`), so that it may
+    /// be admitted in a moment.
+    fn register(&self, identity: &Identity) -> bool;
 
     /// The desired `HeartbeatInterval` in seconds, for the answer to an accepted BootNotification.
     fn heartbeat_interval(&self, identity: &Identity) -> Option<u32>;

@@ -100,10 +100,9 @@ impl Directory for LateDirectory {
             .map_or(Admission::NotReady, |directory| directory.admit(identity))
     }
 
-    fn register(&self, identity: &Identity) {
-        if let Some(directory) = self.0.get() {
-            directory.register(identity);
-        }
+    fn register(&self, identity: &Identity) -> bool {
+        let directory = self.0.get();
+        directory.is_some_and(|directory| directory.register(identity))
     }
 
     fn heartbeat_interval(&self, identity: &Identity) -> Option<u32> {

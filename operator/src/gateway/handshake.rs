@@ -5,7 +5,7 @@
 //! | does not ask for a WebSocket | 426 |
 //! | has no identity in its path, or one that cannot be decoded | 400 |
 //! | comes before the objects were ever read, or when there are too many | 503 with Retry-After |
-//! | is not declared | 404 (OCPP-J 1.6, section 3.2) |
+//! | is not declared | 404 (OCPP-J 1.6, section 3.2), unless an object is made for it within some seconds |
 //! | is declared and refused | 403 with the reason |
 //! | does not prove who it is | 401 |
 //! | reconnects too often | 429 with Retry-After |
@@ -34,6 +34,10 @@ use crate::connector::{Admission, Credential, Identity};
 
 /// The longest request head. A path of 255 characters takes at most 3 KiB when every byte of it is encoded.
 const MAX_HEAD: usize = 16 * 1024;
+
+/// How long a station waits for the object that is being made for it, within the time for a handshake. The way over the
+/// API server takes some tenths of a second.
+const REGISTERED_WITHIN: Duration = Duration::from_secs(3);
 
 /// The most headers of a request.
 const MAX_HEADERS: usize = 96;
@@ -119,7 +123,11 @@ pub(super) async fn greet(shared: &Shared, socket: &mut Socket) -> Option<Greete
         Ok(request) => request,
         Err(refusal) => return refuse(shared, socket, None, refusal).await,
     };
-    let credential = match admit(shared, &request) {
+    let admission = match shared.directory.admit(&request.identity) {
+        Admission::Unknown => registered(shared, &request.identity).await,
+        admission => admission,
+    };
+    let credential = match admit(shared, &request, admission) {
         Ok(credential) => credential,
         Err(refusal) => return refuse(shared, socket, Some(&request.identity), refusal).await,
     };
@@ -353,14 +361,29 @@ fn identity(path: &str) -> Result<Identity, String> {
     Ok(Identity::new(&decoded))
 }
 
-/// May the client speak for the identity?
-fn admit(shared: &Shared, request: &Request) -> Result<Option<Credential>, Refusal> {
-    let identity = &request.identity;
-    let mut admission = shared.directory.admit(identity);
-    if matches!(admission, Admission::Unknown) {
-        shared.directory.register(identity);
-        admission = shared.directory.admit(identity);
+/// What a station is admitted as that nobody declared: where an object is made for such, it is waited for a little, so
+/// that the station need not come twice.
+async fn registered(shared: &Shared, identity: &Identity) -> Admission {
+    if !shared.directory.register(identity) {
+        return Admission::Unknown;
     }
+    let until = Instant::now() + REGISTERED_WITHIN;
+    loop {
+        let admission = shared.directory.admit(identity);
+        if !matches!(admission, Admission::Unknown) || Instant::now() >= until {
+            return admission;
+        }
+        tokio::time::sleep(REGISTERED_WITHIN / 60).await;
+    }
+}
+
+/// May the client speak for the identity?
+fn admit(
+    shared: &Shared,
+    request: &Request,
+    admission: Admission,
+) -> Result<Option<Credential>, Refusal> {
+    let identity = &request.identity;
     let credential = match admission {
         Admission::NotReady => {
             let why = "not ready: the stations' objects or Secrets have not been read yet, or another process leads";

@@ -51,6 +51,8 @@ pub(super) enum Ending {
     Stuck,
     /// The station broke the rules of WebSocket.
     Protocol,
+    /// A message that is said to be text is not UTF-8.
+    NotText,
     /// A message was too big.
     TooBig,
     /// The station sent too much for too long.
@@ -62,12 +64,13 @@ pub(super) enum Ending {
 }
 
 impl Ending {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Closed,
         Self::Broken,
         Self::Silent,
         Self::Stuck,
         Self::Protocol,
+        Self::NotText,
         Self::TooBig,
         Self::Flood,
         Self::NotStored,
@@ -79,7 +82,9 @@ impl Ending {
     fn end(self) -> End {
         match self {
             Self::Closed | Self::Broken | Self::Silent | Self::Stuck => End::Station,
-            Self::Protocol | Self::TooBig | Self::Flood | Self::NotStored => End::Us,
+            Self::Protocol | Self::NotText | Self::TooBig | Self::Flood | Self::NotStored => {
+                End::Us
+            }
             Self::Asked(Closing::Superseded) => End::Superseded,
             Self::Asked(Closing::Shutdown | Closing::Refused) => End::Us,
         }
@@ -92,6 +97,7 @@ impl Ending {
             Self::Silent => "silent",
             Self::Stuck => "stuck",
             Self::Protocol => "protocol",
+            Self::NotText => "not_text",
             Self::TooBig => "too_big",
             Self::Flood => "flood",
             Self::NotStored => "not_stored",
@@ -107,6 +113,7 @@ impl Ending {
             Self::Closed | Self::Broken | Self::Stuck => None,
             Self::Silent => Some((CloseCode::Away, "no answer to a ping")),
             Self::Protocol => Some((CloseCode::Protocol, "not WebSocket as in RFC 6455")),
+            Self::NotText => Some((CloseCode::Invalid, "the text is not UTF-8")),
             Self::TooBig => Some((CloseCode::Size, "the message is too big")),
             Self::Flood => Some((CloseCode::Policy, "too many messages")),
             Self::NotStored => Some((
@@ -546,7 +553,8 @@ impl Session {
             Error::Protocol(
                 tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
             ) => Ending::Broken,
-            Error::Protocol(_) | Error::Utf8(_) => Ending::Protocol,
+            Error::Protocol(_) => Ending::Protocol,
+            Error::Utf8(_) => Ending::NotText,
             _ => Ending::Broken,
         }
     }

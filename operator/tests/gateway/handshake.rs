@@ -291,6 +291,20 @@ async fn unknown_identities_are_registered_where_that_is_wanted() {
     client.boot().await;
     assert_eq!(*stage.directory.registered.lock().unwrap(), ["stranger"]);
 
+    let later = Declared {
+        adopts_later: true,
+        ..Declared::default()
+    };
+    let stage = Stage::with(settings(), later).await;
+    let made = async {
+        while stage.directory.registered.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        stage.directory.declare("stranger", Admission::Open);
+    };
+    let (mut client, ()) = tokio::join!(stage.connect_as("stranger"), made);
+    client.boot().await;
+
     let stage = Stage::new(settings()).await;
     let refused = Client::connect(stage.address, "stranger", &["ocpp1.6"], None)
         .await

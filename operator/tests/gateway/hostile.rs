@@ -112,16 +112,16 @@ async fn a_message_beyond_the_limit_closes_its_own_connection_only() {
 
 #[tokio::test]
 async fn frames_that_break_rfc_6455_close_with_its_code() {
-    for bytes in [
-        &[0x83, 0x80, 0, 0, 0, 0][..],
-        &[0x81, 0x01, b'x'],
-        &[0xf1, 0x80, 0, 0, 0, 0],
-        &[0x81, 0x81, 0, 0, 0, 0, 0xff],
+    for (bytes, code) in [
+        (&[0x83, 0x80, 0, 0, 0, 0][..], 1002),
+        (&[0x81, 0x01, b'x'], 1002),
+        (&[0xf1, 0x80, 0, 0, 0, 0], 1002),
+        (&[0x81, 0x81, 0, 0, 0, 0, 0xff], 1007),
     ] {
         let stage = Stage::new(settings()).await;
         let mut client = stage.boot().await;
         client.socket.get_mut().write_all(bytes).await.unwrap();
-        assert_eq!(client.closed().await.unwrap().0, 1002, "{bytes:?}");
+        assert_eq!(client.closed().await.unwrap().0, code, "{bytes:?}");
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Declared {
     pub(crate) registered: Mutex<Vec<String>>,
     /// Declares what is registered.
     pub(crate) adopts: bool,
+    /// Says that it will be declared; the test does it.
+    pub(crate) adopts_later: bool,
     pub(crate) heartbeat: Option<u32>,
 }
 
@@ -56,7 +58,7 @@ impl Directory for Declared {
             .unwrap_or(Admission::Unknown)
     }
 
-    fn register(&self, identity: &Identity) {
+    fn register(&self, identity: &Identity) -> bool {
         self.registered
             .lock()
             .unwrap()
@@ -64,6 +66,7 @@ impl Directory for Declared {
         if self.adopts {
             self.declare(identity.as_str(), Admission::Open);
         }
+        self.adopts || self.adopts_later
     }
 
     fn heartbeat_interval(&self, _identity: &Identity) -> Option<u32> {

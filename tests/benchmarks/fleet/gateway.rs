@@ -28,7 +28,9 @@ impl Directory for Everybody {
         Admission::Open
     }
 
-    fn register(&self, _identity: &Identity) {}
+    fn register(&self, _identity: &Identity) -> bool {
+        false
+    }
 
     fn heartbeat_interval(&self, _identity: &Identity) -> Option<u32> {
         None
