@@ -24,6 +24,9 @@ const LOOK: Duration = seconds(30);
 /// What counts at most of the time from one look to the next: while the machine stood still, nobody could do anything.
 const COUNTED: Duration = seconds(2);
 
+/// How many looks at least it takes to call something steady.
+const STEADY_LOOKS: u32 = 8;
+
 /// So many seconds.
 pub const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
@@ -69,23 +72,26 @@ pub async fn throughout(time: Duration, mut probe: impl AsyncFnMut() -> Result<(
     }
 }
 
-/// Waits until a number has stayed the same for some time, and returns it: for claims about what is at rest.
+/// Waits until what is seen has stayed the same for some time, and returns it: for claims about what is at rest. It takes several
+/// looks, so that a machine which stood still is not taken for one at rest.
 pub async fn steady<T: PartialEq + std::fmt::Debug>(
     limit: Duration,
     time: Duration,
     mut probe: impl AsyncFnMut() -> Result<T>,
 ) -> Result<T> {
     let mut last = probe().await?;
-    let mut since = Instant::now();
+    let (mut looked, mut same) = (Instant::now(), Duration::ZERO);
     eventually(limit, async || {
         let now = probe().await?;
+        same += looked.elapsed().min(time / STEADY_LOOKS);
+        looked = Instant::now();
         if now != last {
             let told = anyhow!("{last:?} became {now:?}");
-            (last, since) = (now, Instant::now());
+            (last, same) = (now, Duration::ZERO);
             return Err(told);
         }
-        if since.elapsed() < time {
-            bail!("{now:?} for {:?}", since.elapsed());
+        if same < time {
+            bail!("{now:?} for {same:?}");
         }
         Ok(now)
     })
@@ -131,6 +137,14 @@ mod tests {
             Ok(looks)
         });
         assert!(counting.await.is_err());
+        let mut looks = 0;
+        let standing = steady(seconds(30), seconds(1), async || {
+            looks += 1;
+            sleep(seconds(20)).await;
+            Ok(())
+        });
+        standing.await.unwrap();
+        assert!(looks >= STEADY_LOOKS);
         assert_eq!(
             steady(seconds(30), seconds(1), async || Ok(7))
                 .await

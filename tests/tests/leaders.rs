@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use stationkeeper_simulator::{Pace, Station, StationHandle, StationSettings};
 use stationkeeper_tests::link::Passage;
 use stationkeeper_tests::{
@@ -303,28 +303,50 @@ async fn rights_that_come_after_the_process_are_waited_for() -> Result<()> {
     let server = ApiServer::shared().await?;
     let namespace = server.namespace("late").await?;
     server.install_crds().await?;
-    let create = async |words: &[&str]| {
-        let place = ["create", "--namespace", &namespace];
-        let ran = server.kubectl(&[&place[..], words].concat()).await?;
+    let apply = async |objects: &[Value]| {
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+        let apply = ["apply", "--server-side", "--filename=-"];
+        let ran = server.kubectl_with(&apply, &list.to_string()).await?;
         ran.success()
     };
-    create(&["serviceaccount", "keeper"]).await?;
-    let token = create(&["token", "keeper"]).await?;
+    let group = "rbac.authorization.k8s.io";
+    let of_rights = |kind: &str| {
+        json!({
+            "apiVersion": format!("{group}/v1"), "kind": kind,
+            "metadata": {"name": namespace, "namespace": namespace},
+        })
+    };
+    let bound_to = |binding: &str, role: &str, name: &str| {
+        let mut binding = of_rights(binding);
+        binding["roleRef"] = json!({"apiGroup": group, "kind": role, "name": name});
+        binding["subjects"] =
+            json!([{"kind": "ServiceAccount", "name": "keeper", "namespace": namespace}]);
+        binding
+    };
+    let account = ["serviceaccount", "keeper", "--namespace", &namespace];
+    let create = [&["create"][..], &account].concat();
+    server.kubectl(&create).await?.success()?;
+    let token = ["create", "token", "keeper", "--namespace", &namespace];
+    let token = server.kubectl(&token).await?.success()?;
     let operator = Launch::new()?
         .kubeconfig(server.kubeconfig_with_token(token.trim())?)
         .arguments(["--namespace", &namespace, "--own-namespace", &namespace])
         .start()?;
     operator.wait_for_log("refuses", LIMIT).await?;
-    let whose = format!("--serviceaccount={namespace}:keeper");
-    let secrets = ["role", "keys", "--verb=get,create", "--resource=secrets"];
-    create(&secrets).await?;
-    create(&["rolebinding", "keys", "--role=keys", &whose]).await?;
-    operator.wait_for_log("waiting to lead", LIMIT).await?;
+
+    // First the Secret of the digests' key, and then everything.
+    let mut secrets = of_rights("Role");
+    secrets["rules"] =
+        json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "create"]}]);
+    apply(&[secrets, bound_to("RoleBinding", "Role", &namespace)]).await?;
     operator
         .wait_for_log("failed to reach the Lease", LIMIT)
         .await?;
-    let role = "--clusterrole=cluster-admin";
-    create(&["clusterrolebinding", &namespace, role, &whose]).await?;
+    let mut everything = bound_to("ClusterRoleBinding", "ClusterRole", "cluster-admin");
+    if let Some(metadata) = everything["metadata"].as_object_mut() {
+        metadata.remove("namespace");
+    }
+    apply(&[everything]).await?;
     operator.wait_for_log("leading", LIMIT).await?;
     Ok(())
 }

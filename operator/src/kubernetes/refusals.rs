@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 /// How long a refusal is believed to pass; after that a person has to act.
-const PASSES_WITHIN: Duration = Duration::from_secs(30);
+const PASSES_WITHIN: Duration = Duration::from_secs(60);
 
 /// Since when everything has been refused.
 #[derive(Debug, Default)]
