@@ -112,7 +112,7 @@ fn a_vendors_row_says_nothing_that_only_the_standard_says() {
 }
 
 #[test]
-fn the_export_writes_ranges_values_and_hazards_as_asked() {
+fn the_export_writes_ranges_values_hazards_and_recommendations_as_asked() {
     let rows = exported();
     let mode = row(&rows, Some("Ensto"), "FreeCharging");
     let switch = serde_json::json!([{"code": "0", "label": "Off"}, {"code": "1", "label": "On"}]);
@@ -126,6 +126,12 @@ fn the_export_writes_ranges_values_and_hazards_as_asked() {
     assert_eq!(
         profile["hazards"],
         serde_json::json!(["ConnectionCritical", "Irreversible"])
+    );
+    let interval = row(&rows, None, "MeterValueSampleInterval");
+    assert_eq!(interval["recommended"], "900");
+    assert_eq!(
+        interval["recommendations"][1],
+        serde_json::json!({"value": "300", "by": "GreenFlux", "when": "AC with Smart Charging"})
     );
     let profiles = row(&rows, None, "SupportedFeatureProfiles");
     assert_eq!(

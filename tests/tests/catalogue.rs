@@ -182,7 +182,7 @@ async fn a_catalogue_makes_an_unknown_key_known_without_a_restart_and_tells_what
     );
 
     // At rest nothing is written. The sums of configs come up to five seconds after the last station.
-    let writes = steady(LIMIT, seconds(6), async || cluster.status_writes()).await?;
+    let writes = steady(LIMIT, seconds(12), async || cluster.status_writes()).await?;
     throughout(seconds(3), async || {
         ensure!(cluster.status_writes()? == writes, "a status was written");
         Ok(())

@@ -176,7 +176,7 @@ async fn a_config_applied_with_kubectl_brings_a_station_into_sync_and_then_nothi
     .await?;
     ensure!(summed["status"]["stations"]["total"] == 1, "{summed}");
     // The sums of configs come up to five seconds after the last station.
-    let (writes, calls) = steady(LIMIT, seconds(6), async || {
+    let (writes, calls) = steady(LIMIT, seconds(12), async || {
         let calls = live.with_stats(|stats| stats.calls_in_all());
         Ok((cluster.status_writes()?, calls))
     })

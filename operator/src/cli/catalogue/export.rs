@@ -89,6 +89,10 @@ impl ExportRow {
                     "range" => bounds(&told(field)),
                     // One word for who wants one; all of them stand under `hazards`.
                     "hazard" => told(field).get(0).cloned().unwrap_or_default(),
+                    // What is recommended first; all, with who says so and when, stand under `recommendations`.
+                    "recommended" => told(field)
+                        .get(0)
+                        .map_or(Json::Null, |first| first["value"].clone()),
                     "values" => values(&told(field), &told("itemValues")),
                     fact => told(fact),
                 };
@@ -97,6 +101,7 @@ impl ExportRow {
             .collect();
         fields.push(("source", Json::String(row.source.to_string())));
         fields.push(("hazards", told("hazard")));
+        fields.push(("recommendations", told("recommended")));
         fields.push((
             "rangeAlso",
             told("range").get("also").cloned().unwrap_or_default(),
