@@ -8,6 +8,7 @@
 mod commit;
 mod listing;
 mod merge;
+mod past;
 mod publish;
 mod state_dir;
 mod status;
@@ -26,7 +27,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-pub use self::state_dir::{Damaged, StateDir, StateDirError};
+pub use self::past::Damaged;
+pub use self::state_dir::{StateDir, StateDirError};
 pub use self::status::{LastKnown, last_known};
 
 use self::listing::{Listing, Stamp};

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::state_dir::{is_held, read_past, read_problems, read_verdicts};
+use super::past::{read_past, read_problems, read_verdicts};
+use super::state_dir::is_held;
 use super::table::object_of;
 use crate::document::{ConfigDocument, Document, StationDocument};
 use crate::manifest::Kind;

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Inner;
-use super::state_dir::{Found, Past, Remembered};
+use super::past::{Found, Past, Remembered};
 use crate::manifest::{Kind, ObjectId};
 use crate::objects::check::{Mistake, check_station_change};
 use crate::objects::{
