@@ -19,7 +19,7 @@ pub use catalogue_status::tell_catalogues;
 pub use catalogues::{Catalogues, UnreadableCatalogue};
 pub use config::summarise_configs;
 pub use context::{Context, Moment, Settings, VerdictSink};
-pub use gather::{Configs, PAUSED, REGISTERED, Unreadable};
+pub use gather::{ConfigGeneration, Configs, PAUSED, REGISTERED, Unreadable};
 pub use live::{Live, Lives, Told};
 pub use queue::run_stations;
 pub use station::reconcile;

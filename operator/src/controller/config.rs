@@ -15,6 +15,7 @@ use stationkeeper_core::words::ConfigRef;
 use tokio::sync::mpsc;
 
 use super::context::Context;
+use super::gather::ConfigGeneration;
 use super::publish::{conditions, newest};
 use super::station::REQUESTED_AT;
 use crate::clock;
@@ -109,6 +110,11 @@ async fn summarise(
         return Ok(None);
     };
     let generation = object.metadata.generation.unwrap_or_default();
+    let present = ConfigGeneration {
+        config: reference.clone(),
+        uid: object.uid().unwrap_or_default().into(),
+        generation,
+    };
     let mut summaries = Vec::new();
     let mut members = Vec::new();
     for station in context
@@ -130,11 +136,7 @@ async fn summarise(
             }
             continue;
         };
-        let at = told
-            .layers
-            .iter()
-            .find(|(layer, _)| *layer == reference)
-            .map(|(_, generation)| *generation);
+        let at = told.layers.iter().find(|layer| layer.config == reference);
         if applies == Applies::No && at.is_none() {
             continue;
         }
@@ -143,7 +145,7 @@ async fn summarise(
             station: station.name_any(),
             connected: told.connected || told.in_grace,
             seen: told.seen,
-            current: at == Some(generation) && !told.progressing,
+            current: at == Some(&present) && !told.progressing,
             stalled: told.stalled.clone(),
             keys: told
                 .verdicts

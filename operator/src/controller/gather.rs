@@ -43,14 +43,21 @@ struct Writing {
 /// Tells of objects whose file went bad: they are held as they were last known.
 pub type Unreadable = dyn Fn(&ObjectRef<ChargeStationConfig>) -> Option<String> + Send + Sync;
 
+/// A config in one of its generations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigGeneration {
+    /// The object's name.
+    pub config: ConfigRef,
+    /// Its uid: one that was deleted and made again is another, and begins with the same generation.
+    pub uid: Text,
+    /// Its `metadata.generation`.
+    pub generation: i64,
+}
+
 /// One config, converted.
 pub struct Prepared {
-    /// Which object.
-    pub config: ConfigRef,
-    /// Its uid: one that was deleted and made again is another.
-    uid: String,
-    /// Its generation.
-    pub generation: i64,
+    /// Which object, and which generation of it.
+    present: ConfigGeneration,
     /// What is wrong with it as a whole, if anything.
     pub mistake: Option<String>,
     /// Suspended or paused.
@@ -78,10 +85,12 @@ impl Configs {
     pub fn put(&self, config: &ChargeStationConfig) {
         let prepared = prepare(config, self.unreadable.as_deref());
         if let Ok(mut all) = self.prepared.write() {
-            let configs = all.entry(prepared.config.namespace.clone()).or_default();
-            let former = configs.get(&prepared.config.name);
+            let configs = all
+                .entry(prepared.present.config.namespace.clone())
+                .or_default();
+            let former = configs.get(&prepared.present.config.name);
             if former.is_none_or(|former| !former.is_still(&prepared)) {
-                configs.insert(prepared.config.name.clone(), Arc::new(prepared));
+                configs.insert(prepared.present.config.name.clone(), Arc::new(prepared));
             }
         }
     }
@@ -100,9 +109,9 @@ impl Configs {
         let mut all = ByNamespace::new();
         for config in configs {
             let prepared = Arc::new(prepare(config, self.unreadable.as_deref()));
-            all.entry(prepared.config.namespace.clone())
+            all.entry(prepared.present.config.namespace.clone())
                 .or_default()
-                .insert(prepared.config.name.clone(), prepared);
+                .insert(prepared.present.config.name.clone(), prepared);
         }
         if let Ok(mut slot) = self.prepared.write() {
             *slot = all;
@@ -130,12 +139,12 @@ impl Configs {
     pub fn version(
         &self,
         config: &ObjectRef<ChargeStationConfig>,
-    ) -> Option<(String, i64, Standing)> {
+    ) -> Option<(Text, i64, Standing)> {
         let namespace = config.namespace.clone().unwrap_or_default();
         let prepared = self.get(&ConfigRef::new(namespace, config.name.as_str()))?;
         Some((
-            prepared.uid.clone(),
-            prepared.generation,
+            prepared.present.uid.clone(),
+            prepared.present.generation,
             prepared.layer.standing.clone(),
         ))
     }
@@ -192,17 +201,21 @@ impl Configs {
 }
 
 impl Prepared {
+    /// Which generation of which object it is.
+    pub(super) fn present(&self) -> &ConfigGeneration {
+        &self.present
+    }
+
     /// Is the other one the same object in the same generation, with the same standing?
     fn is_still(&self, other: &Self) -> bool {
-        self.uid == other.uid
-            && self.generation == other.generation
+        self.present == other.present
             && self.suspended == other.suspended
             && self.layer.standing == other.layer.standing
     }
 
     /// Does it select the station?
     pub fn applies(&self, station: &StationFacts) -> Applies {
-        select::applies(&self.selection, &self.config.namespace, station)
+        select::applies(&self.selection, &self.present.config.namespace, station)
     }
 
     /// Does it declare the key?
@@ -267,9 +280,11 @@ fn prepare(config: &ChargeStationConfig, unreadable: Option<&Unreadable>) -> Pre
         layer.settings = spec.settings.iter().map(plain).collect();
     }
     Prepared {
-        config: config_ref,
-        uid: config.uid().unwrap_or_default(),
-        generation: layer.generation,
+        present: ConfigGeneration {
+            config: config_ref,
+            uid: config.uid().unwrap_or_default().into(),
+            generation: layer.generation,
+        },
         mistake,
         suspended,
         max_concurrent: spec
@@ -340,7 +355,7 @@ impl Selected {
                     reason: HeldLayer::Undecidable,
                     message: format!(
                         "whether config {} selects this station is not known until the station has said what it is",
-                        config.config.name
+                        config.present.config.name
                     ),
                 };
             }

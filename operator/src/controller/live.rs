@@ -14,8 +14,9 @@ use stationkeeper_core::memory::Memory;
 use stationkeeper_core::observed::Observed;
 use stationkeeper_core::plan::KeyVerdict;
 use stationkeeper_core::station::StationFacts;
-use stationkeeper_core::words::{ConfigRef, Key};
+use stationkeeper_core::words::Key;
 
+use super::gather::ConfigGeneration;
 use crate::objects::ChargeStation;
 
 /// What a reconcile of one station keeps from pass to pass. One reconcile at a time holds it.
@@ -76,7 +77,7 @@ pub struct Told {
     /// Every managed key.
     pub verdicts: Arc<[KeyVerdict]>,
     /// The configs that apply, with the generation that the verdicts speak of.
-    pub layers: Arc<[(ConfigRef, i64)]>,
+    pub layers: Arc<[ConfigGeneration]>,
     /// What was known of the station besides its keys.
     pub facts: Option<Arc<StationFacts>>,
     /// Connected?

@@ -12,9 +12,8 @@ use stationkeeper_core::catalogue::StationCatalogue;
 use stationkeeper_core::resolve::resolve;
 use stationkeeper_core::select::Applies;
 use stationkeeper_core::validate::{Vetted, vet};
-use stationkeeper_core::words::ConfigRef;
 
-use super::gather::{Prepared, Selected};
+use super::gather::{ConfigGeneration, Prepared, Selected};
 use crate::objects::ChargeStation;
 use crate::secret_cache::SecretCache;
 
@@ -25,7 +24,7 @@ const MOST_KINDS: usize = 512;
 #[derive(Debug)]
 pub(super) struct Wanted {
     /// The configs, with their generations.
-    pub(super) configs: Arc<[(ConfigRef, i64)]>,
+    pub(super) configs: Arc<[ConfigGeneration]>,
     /// What they want, vetted by the station's catalogue.
     pub(super) vetted: Vetted,
 }
@@ -112,9 +111,10 @@ async fn make(
 ) -> Wanted {
     let layers = selected.layers(secrets, station).await;
     Wanted {
-        configs: layers
+        configs: selected
+            .configs
             .iter()
-            .map(|layer| (layer.config.clone(), layer.generation))
+            .map(|(config, _)| config.present().clone())
             .collect(),
         vetted: vet(&resolve(&layers, catalogue), catalogue),
     }
@@ -247,9 +247,25 @@ mod tests {
         fleet.configs.put(&config(2, everyone(), heartbeat("600")));
         // Nobody has to forget anything for that.
         let changed = fleet.wanted("cp-1", None).await;
-        assert_eq!((former.configs[0].1, changed.configs[0].1), (1, 2));
+        assert_eq!(former.configs[0].generation, 1);
+        assert_eq!(changed.configs[0].generation, 2);
         fleet.kinds.forget();
         assert!(!Arc::ptr_eq(&changed, &fleet.wanted("cp-1", None).await));
+    }
+
+    #[tokio::test]
+    async fn a_config_that_is_made_anew_is_another_one_though_its_generation_is_the_same() {
+        let fleet = Fleet::of(&config(1, everyone(), heartbeat("300")));
+        let former = fleet.wanted("cp-1", None).await;
+        let mut anew = config(1, everyone(), heartbeat("600"));
+        anew.metadata.uid = Some("2".to_owned());
+        fleet.configs.put(&anew);
+        let present = fleet.wanted("cp-1", None).await;
+        assert_eq!(former.configs[0].generation, present.configs[0].generation);
+        // This is what the guard of a frame and the summary of the config compare.
+        assert_ne!(former.configs[0], present.configs[0]);
+        let now = fleet.configs.get(&present.configs[0].config);
+        assert_eq!(now.unwrap().present(), &present.configs[0]);
     }
 
     #[tokio::test]

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use stationkeeper_core::plan::{self, Plan};
 use stationkeeper_core::validate::Desired;
-use stationkeeper_core::words::ConfigRef;
 
 use super::Site;
 use super::facts::Known;
-use crate::controller::gather::Selected;
+use crate::controller::gather::{ConfigGeneration, Selected};
 use crate::controller::live::Live;
 use crate::controller::removal;
 use crate::controller::vetting::Wanted;
@@ -73,7 +72,7 @@ pub(super) fn decide(
 
 impl Declared {
     /// The configs that apply, with their generations.
-    pub(super) fn configs(&self) -> &Arc<[(ConfigRef, i64)]> {
+    pub(super) fn configs(&self) -> &Arc<[ConfigGeneration]> {
         &self.wanted.configs
     }
 

@@ -1,15 +1,12 @@
 //! What is checked right before each frame leaves: everything may have changed since the plan was made.
 
-use std::collections::BTreeSet;
-
 use kube::ResourceExt;
 use stationkeeper_core::catalogue::StationCatalogue;
 use stationkeeper_core::plan::{Plan, Why};
 use stationkeeper_core::station::{Activity, Brake};
-use stationkeeper_core::words::ConfigRef;
 
 use super::Site;
-use crate::controller::gather::PAUSED;
+use crate::controller::gather::{ConfigGeneration, PAUSED};
 use crate::execute::{Act, Stop};
 
 /// Checked right before each frame: leadership, brake, suspension as the stores know it now.
@@ -43,26 +40,27 @@ pub(super) fn still_allowed(site: &Site<'_>, act: Act) -> Result<(), Stop> {
 pub(super) struct Expected<'a> {
     session: Option<u64>,
     needs_idle: bool,
-    /// The configs whose settings are written, with their generations.
-    configs: BTreeSet<(&'a ConfigRef, i64)>,
+    /// The configs whose settings are written.
+    configs: Vec<&'a ConfigGeneration>,
 }
 
 impl<'a> Expected<'a> {
-    /// By a plan, the station's catalogue, and the connection that it was made on.
+    /// By a plan, the configs and the catalogue that it was made from, and the connection that it was made on.
     pub(super) fn of(
-        planned: &'a Plan,
+        planned: &Plan,
+        configs: &'a [ConfigGeneration],
         catalogue: &StationCatalogue,
         session: Option<u64>,
     ) -> Self {
         let any_write_boots = catalogue.quirks().boots_on_write == Some(true);
         let mut changes = planned.changes.iter();
-        let declared = changes
-            .clone()
-            .filter(|change| change.why != Why::Restore)
-            .map(|change| (&change.config, change.generation));
+        let is_written = |config: &&ConfigGeneration| {
+            let mut changes = planned.changes.iter();
+            changes.any(|change| change.why != Why::Restore && change.config == config.config)
+        };
         Self {
             session,
-            configs: declared.collect(),
+            configs: configs.iter().filter(is_written).collect(),
             needs_idle: any_write_boots || changes.any(|change| change.definition.needs_idle()),
         }
     }
@@ -91,9 +89,9 @@ pub(super) fn as_planned(site: &Site<'_>, expected: &Expected<'_>, act: Act) -> 
     if expected.needs_idle && presence.activity != Activity::Idle {
         return stop("the station is in use");
     }
-    let is_current = |(config, generation): &(&ConfigRef, i64)| {
-        let now = context.configs.get(config);
-        now.is_some_and(|now| !now.suspended && now.generation == *generation)
+    let is_current = |planned: &&ConfigGeneration| {
+        let now = context.configs.get(&planned.config);
+        now.is_some_and(|now| !now.suspended && now.present() == *planned)
     };
     if !expected.configs.iter().all(is_current) {
         return stop("a config has changed since the plan was made");

@@ -13,6 +13,7 @@ use stationkeeper_core::words::ConfigRef;
 
 use super::Site;
 use crate::controller::context::{Context, Moment};
+use crate::controller::gather::ConfigGeneration;
 use crate::controller::live::Told;
 use crate::objects::ChargeStation;
 use crate::source::{About, TellEvent};
@@ -28,7 +29,7 @@ pub(super) fn deviations(station: &ChargeStation) -> &[Deviation] {
 /// What there is to tell after a plan.
 pub(super) fn told_of(
     verdicts: Vec<KeyVerdict>,
-    layers: &Arc<[(ConfigRef, i64)]>,
+    layers: &Arc<[ConfigGeneration]>,
     facts: &StationFacts,
     station: &ChargeStation,
     connected: bool,
@@ -87,7 +88,7 @@ pub(super) async fn tell(site: &Site<'_>, station: &ChargeStation, told: Told, m
         .layers
         .iter()
         .chain(former.iter().flat_map(|former| former.layers.iter()));
-    let configs: BTreeSet<ConfigRef> = layers.map(|(config, _)| config.clone()).collect();
+    let configs: BTreeSet<ConfigRef> = layers.map(|layer| layer.config.clone()).collect();
     let first = former.is_none();
     cell.tell(told);
     if first {

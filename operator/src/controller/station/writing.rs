@@ -140,7 +140,12 @@ async fn send(site: &Site<'_>, declared: &Declared, known: &Known, decided: &Dec
     let Site {
         context, station, ..
     } = site;
-    let expected = Expected::of(&decided.planned, &decided.desired.catalogue, known.session);
+    let expected = Expected::of(
+        &decided.planned,
+        declared.configs(),
+        &decided.desired.catalogue,
+        known.session,
+    );
     let guard = |act| {
         still_allowed(site, act)?;
         let catalogues = context.catalogues.version(&known.facts.namespace);
