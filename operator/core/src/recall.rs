@@ -20,10 +20,7 @@ pub fn remembered(
     deviations: &[Deviation],
     planned: Vec<KeyVerdict>,
 ) -> Vec<KeyVerdict> {
-    let told: BTreeMap<&Key, &Deviation> = deviations
-        .iter()
-        .map(|deviation| (&deviation.key, deviation))
-        .collect();
+    let told = by_key(deviations);
     planned
         .into_iter()
         .map(|verdict| {
@@ -66,16 +63,20 @@ pub fn remembered(
 /// The verdicts of a station whose line has just gone and may be back in a moment: what was told last is told on, so that
 /// a short loss of the line is neither told nor written.
 pub fn unbroken(deviations: &[Deviation], planned: Vec<KeyVerdict>) -> Vec<KeyVerdict> {
-    let told: BTreeMap<&Key, &Deviation> = deviations
-        .iter()
-        .map(|deviation| (&deviation.key, deviation))
-        .collect();
+    let told = by_key(deviations);
     planned
         .into_iter()
         .map(|verdict| match told.get(&verdict.key) {
             Some(told) if holds_on(told, &verdict) => as_told(told, verdict),
             Some(_) | None => verdict,
         })
+        .collect()
+}
+
+fn by_key(deviations: &[Deviation]) -> BTreeMap<&Key, &Deviation> {
+    deviations
+        .iter()
+        .map(|deviation| (&deviation.key, deviation))
         .collect()
 }
 

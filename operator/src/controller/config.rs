@@ -102,10 +102,8 @@ async fn summarise(
         return Ok(None);
     };
     let object = newest(object, former.as_ref());
-    let reference = ConfigRef {
-        namespace: config.namespace.clone().unwrap_or_default().into(),
-        name: config.name.as_str().into(),
-    };
+    let namespace = config.namespace.clone().unwrap_or_default();
+    let reference = ConfigRef::new(namespace, config.name.as_str());
     let Some(prepared) = context.configs.get(&reference) else {
         return Ok(None);
     };
