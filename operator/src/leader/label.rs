@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::kubernetes::FIELD_MANAGER;
 
@@ -50,11 +51,13 @@ enum LabelError {
     },
 }
 
-/// Keeps the label on our Pod, and on no other, until dropped. Only the leader may run it.
-pub async fn keep(client: kube::Client, pod: LabelledPod) {
-    let pods: Api<Pod> = Api::namespaced(client, &pod.namespace);
+/// Keeps the label on our Pod, and on no other, until `leads` is cancelled, and takes it off then. Only the leader may
+/// run it. A patch that is under way is awaited first: it could reach the API server after the one that takes the label
+/// off.
+pub async fn carry(client: kube::Client, pod: &LabelledPod, leads: &CancellationToken) {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace);
     let mut told = false;
-    loop {
+    while !leads.is_cancelled() {
         let pause = match settle(&pods, &pod.name).await {
             Ok(()) => {
                 told = false;
@@ -71,8 +74,9 @@ pub async fn keep(client: kube::Client, pod: LabelledPod) {
                 TRY_AGAIN
             }
         };
-        tokio::time::sleep(pause).await;
+        leads.run_until_cancelled(tokio::time::sleep(pause)).await;
     }
+    remove(client, pod).await;
 }
 
 /// Takes the label off our Pod: before we wait to lead, since an earlier life of the container may have left it, and

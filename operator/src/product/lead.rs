@@ -250,15 +250,15 @@ pub(super) async fn lead(
     spawn_until(&mut tasks, &cancel, "the sums of configs", {
         summarise_configs(Arc::clone(&context), touches, asked, cancel.child_token())
     });
-    let labelled = leader_label(&parts.source);
-    if let Some((client, pod)) = labelled.clone() {
-        let stores = stores.clone();
-        spawn_until(&mut tasks, &cancel, "the leader's label", async move {
+    let label = leader_label(&parts.source).map(|(client, pod)| {
+        let (stores, leads) = (stores.clone(), cancel.clone());
+        AbortOnDropHandle::new(tokio::spawn(async move {
             // Not before stations can be answered.
-            stores.filled().await;
-            label::keep(client, pod).await;
-        });
-    }
+            if leads.run_until_cancelled(stores.filled()).await.is_some() {
+                label::carry(client, &pod, &leads).await;
+            }
+        }))
+    });
     spawn_until(&mut tasks, &cancel, "the status of catalogues", {
         tell_catalogues(
             Arc::clone(&context),
@@ -286,25 +286,32 @@ pub(super) async fn lead(
         asks,
         cancel.clone(),
     )));
-    let result = tokio::select! {
+    // More than one of these may be true at once, so that the rest holds whichever is seen first.
+    let (result, stations_ended) = tokio::select! {
         ended = &mut stations => {
-            tasks.shutdown().await;
-            return ended.map_err(ProductError::Join).and_then(|()| ended_unless(&cancel, "the station controller"));
+            let ended = ended.map_err(ProductError::Join);
+            (ended.and_then(|()| ended_unless(&cancel, "the station controller")), true)
         }
-        Some(ended) = tasks.join_next() => flat(ended).and_then(|()| ended_unless(&cancel, "a part of the controllers")),
-        () = cancel.cancelled() => Ok(()),
+        Some(ended) = tasks.join_next() => {
+            (flat(ended).and_then(|()| ended_unless(&cancel, "a part of the controllers")), false)
+        }
+        () = cancel.cancelled() => (Ok(()), false),
     };
     cancel.cancel();
     // Reconciles that run need the stores no more; they finish, and then everything else goes.
-    let ended = match tokio::time::timeout(LAST_PASSES, &mut stations).await {
-        Ok(ended) => ended.map_err(ProductError::Join),
-        Err(_) => Ok(()),
+    let passes = match stations_ended {
+        true => Ok(()),
+        false => match tokio::time::timeout(LAST_PASSES, &mut stations).await {
+            Ok(ended) => ended.map_err(ProductError::Join),
+            Err(_) => Ok(()),
+        },
     };
     tasks.shutdown().await;
-    if let Some((client, pod)) = labelled {
-        label::remove(client, &pod).await;
-    }
-    result.and(ended)
+    let label = match label {
+        Some(label) => label.await.map_err(ProductError::Join),
+        None => Ok(()),
+    };
+    result.and(passes).and(label)
 }
 
 /// The Pod that carries the leader's label, if one does, and the client to change it with.
