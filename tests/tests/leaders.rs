@@ -298,6 +298,34 @@ async fn a_label_of_an_earlier_life_is_taken_off_before_the_wait_to_lead() -> Re
     scene.labelled("first").await
 }
 
+/// A process whose ServiceAccount may do nothing, and that has seen it.
+async fn without_rights(server: &ApiServer, namespace: &str) -> Result<Operator> {
+    let account = ["serviceaccount", "keeper", "--namespace", namespace];
+    let create = [&["create"][..], &account].concat();
+    server.kubectl(&create).await?.success()?;
+    let token = ["create", "token", "keeper", "--namespace", namespace];
+    let token = server.kubectl(&token).await?.success()?;
+    let operator = Launch::new()?
+        .kubeconfig(server.kubeconfig_with_token(token.trim())?)
+        .arguments(["--namespace", namespace, "--own-namespace", namespace])
+        .start()?;
+    operator.wait_for_log("refuses", LIMIT).await?;
+    Ok(operator)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_waits_for_rights_ends_when_it_is_asked_to() -> Result<()> {
+    let server = ApiServer::shared().await?;
+    let namespace = server.namespace("impatient").await?;
+    let mut operator = without_rights(server, &namespace).await?;
+    let ended = operator.terminate(LIMIT).await?;
+    ensure!(ended.success(), "{ended:?} {:?}", operator.logs());
+    operator
+        .wait_for_log("before the start was over", LIMIT)
+        .await?;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rights_that_come_after_the_process_are_waited_for() -> Result<()> {
     let server = ApiServer::shared().await?;
@@ -323,16 +351,7 @@ async fn rights_that_come_after_the_process_are_waited_for() -> Result<()> {
             json!([{"kind": "ServiceAccount", "name": "keeper", "namespace": namespace}]);
         binding
     };
-    let account = ["serviceaccount", "keeper", "--namespace", &namespace];
-    let create = [&["create"][..], &account].concat();
-    server.kubectl(&create).await?.success()?;
-    let token = ["create", "token", "keeper", "--namespace", &namespace];
-    let token = server.kubectl(&token).await?.success()?;
-    let operator = Launch::new()?
-        .kubeconfig(server.kubeconfig_with_token(token.trim())?)
-        .arguments(["--namespace", &namespace, "--own-namespace", &namespace])
-        .start()?;
-    operator.wait_for_log("refuses", LIMIT).await?;
+    let operator = without_rights(server, &namespace).await?;
 
     // First the Secret of the digests' key, and then everything.
     let mut secrets = of_rights("Role");

@@ -145,15 +145,23 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         .transpose()?;
     let settings = settings(args).await?;
     // Before anything listens: a signal that comes during the start must not be lost.
-    let signalled = signalled()?;
-    let running = product::start(settings).await?;
+    let mut signalled = std::pin::pin!(signalled()?);
+    // The start may wait for rights that have yet to reach the API server. Nothing has been called or written by then,
+    // so that it can be dropped at any point.
+    let running = tokio::select! {
+        running = product::start(settings) => running?,
+        name = &mut signalled => {
+            tracing::info!(signal = name, "ending: asked to before the start was over");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     let exporter = exporter.map(tokio::spawn);
     let cancel = running.cancel();
     let end = running.wait();
     tokio::pin!(end);
     let result = tokio::select! {
         result = &mut end => result,
-        name = signalled => {
+        name = &mut signalled => {
             tracing::info!(signal = name, "ending: no new work, sockets are closed");
             cancel.cancel();
             end.await
