@@ -42,6 +42,7 @@ pub struct Outcome {
 
 /// Memory with the changes of a pass recorded as intended, to be published before the first frame leaves.
 pub fn intend(mut memory: Memory, changes: &[Change], now: Timestamp) -> Memory {
+    let cut_short = cut_short(&memory, changes);
     for change in changes {
         memory.event = memory.event.saturating_add(1);
         let (event, firmware) = (memory.event, memory.firmware.clone());
@@ -64,7 +65,12 @@ pub fn intend(mut memory: Memory, changes: &[Change], now: Timestamp) -> Memory 
         let in_vain = former.as_ref().is_some_and(|write| {
             matches!(write.answer, Answer::Accepted | Answer::RebootRequired) && came > write.since
         });
-        let (attempts, cycles) = former.map_or((0, 0), |write| (write.attempts, write.cycles));
+        let (attempts, cycles) = former.map_or((0, 0), |write| {
+            let unsent = is_intended(&write, change) && Some(write.since) != cut_short;
+            // Where nothing is shown, nothing speaks against a write that was sent.
+            let uncounted = u32::from(unsent && change.before.is_some());
+            (write.attempts.saturating_sub(uncounted), write.cycles)
+        });
         key.drift = None;
         key.write = Some(WriteMemory {
             value: change.value.clone(),
@@ -85,6 +91,23 @@ pub fn intend(mut memory: Memory, changes: &[Change], now: Timestamp) -> Memory 
         });
     }
     memory
+}
+
+/// The write, by its event, that a process which ended in the middle of a pass may have sent without living to record
+/// the answer. Writes go out one after another in the order of their events, so that of those which have not come it is
+/// the first; what stood behind it is no attempt, or a process that is killed a few times would use up the attempts of
+/// keys that it never got to.
+fn cut_short(memory: &Memory, changes: &[Change]) -> Option<u64> {
+    let writes = changes.iter().filter_map(|change| {
+        let write = memory.keys.get(&change.key)?.write.as_ref()?;
+        is_intended(write, change).then_some(write.since)
+    });
+    writes.min()
+}
+
+/// Is this the same write, of which nobody knows whether it was sent?
+fn is_intended(write: &WriteMemory, change: &Change) -> bool {
+    write.answer == Answer::Intended && write.value == change.value
 }
 
 /// Memory after one outcome: answers, owed values, attempts, falls. An intended change that was not sent after all

@@ -77,6 +77,44 @@ async fn killed_in_the_middle_it_loses_nothing_and_writes_nothing_twice() -> Res
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn killed_at_each_write_and_again_while_it_reads_what_came_of_it_nothing_is_written_twice()
+-> Result<()> {
+    let four = &TEN[..4];
+    let site = Site::with(&[(
+        "all.yaml",
+        &(station("cp-1", "CP1") + &config("four", 0, four)),
+    )])?;
+    let mut operator = site.operator().await?;
+    let mut slow = settings(&operator, "CP1");
+    slow.faults = vec!["slow:1000".parse()?];
+    let live = Station::start(slow);
+    for count in 1..=four.len() {
+        // The station has the value, and has not answered.
+        let written = live
+            .wait_until(LIMIT, |stats| stats.writes.len() >= count)
+            .await;
+        ensure!(written, "write {count}: {:?}", live.stats());
+        operator.restart()?;
+        let reads = live.with_stats(|stats| stats.calls_of("GetConfiguration"));
+        let reading = live
+            .wait_until(LIMIT, |stats| stats.calls_of("GetConfiguration") > reads)
+            .await;
+        ensure!(reading, "after write {count}: {:?}", live.stats());
+        operator.restart()?;
+    }
+    live.clear_fault(FaultKind::Slow);
+    for (key, value) in four {
+        operator.wait_for_state("CP1", key, "InSync", LIMIT).await?;
+        ensure!(
+            written(&live, key) == [*value],
+            "{key}: {:?}",
+            written(&live, key)
+        );
+    }
+    well_treated(&live)
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_on_the_same_state_is_refused_and_the_first_goes_on() -> Result<()> {
     let site = Site::with(&[(
         "all.yaml",

@@ -5,7 +5,7 @@ use stationkeeper_core::layer::WhenRemoved;
 use stationkeeper_core::memory::{Answer, KeyMemory, Memory, Until};
 use stationkeeper_core::observed::Reading;
 use stationkeeper_core::outcome::{Outcome, intend, record, record_read_fall, withdraw};
-use stationkeeper_core::plan::Change;
+use stationkeeper_core::plan::{Change, Plan};
 use stationkeeper_core::words::Key;
 
 use crate::given::*;
@@ -54,6 +54,56 @@ fn an_intent_is_on_record_before_the_frame_leaves() {
     assert_eq!(write.answer, Answer::Intended);
     assert_eq!((write.attempts, write.before.as_deref()), (1, Some("1")));
     assert_eq!(write.since, before.event + 1);
+}
+
+/// A process makes its plan, records the intent, and ends; the next one reads the station again.
+fn ends_within_a_pass(scene: &mut Scene) -> Vec<Change> {
+    let Plan {
+        memory, changes, ..
+    } = scene.plan();
+    scene.memory = intend(memory, &changes, noon());
+    scene.observed.at_event = scene.memory.event;
+    changes
+}
+
+fn attempts(scene: &Scene, key: &Key) -> u32 {
+    let write = scene.memory.keys[key].write.as_ref();
+    write.expect("intended").attempts
+}
+
+#[test]
+fn a_process_that_ends_within_a_pass_uses_up_an_attempt_of_the_write_under_way_alone() {
+    let names = ["Other", "Plain", "Whenever"];
+    let mut scene =
+        scene(&[base(&names.map(|key| (key, "2")))]).shows(&names.map(|key| (key, "1")));
+    let first = ends_within_a_pass(&mut scene)[0].key.clone();
+    let again = ends_within_a_pass(&mut scene);
+    assert_eq!(again.len(), names.len(), "once more, and at once");
+    for Change { key, .. } in &again {
+        let counted = if *key == first { 2 } else { 1 };
+        assert_eq!(attempts(&scene, key), counted, "{key}");
+    }
+    let held = scene.plan().changes;
+    assert!(held.iter().all(|change| change.key != first), "it waits");
+    assert_eq!(held.len(), names.len() - 1, "the others do not");
+}
+
+#[test]
+fn a_write_that_cannot_be_read_back_counts_whether_or_not_it_was_sent() {
+    let mut layer = base(&[("Plain", "2")]);
+    layer.settings.push(secret("Password", "v1"));
+    let hidden = Reading::Known {
+        spelling: Key::from("Password"),
+        value: None,
+        readonly: None,
+    };
+    let mut scene = scene(&[layer])
+        .shows(&[("Plain", "1")])
+        .reads("Password", hidden);
+    for _ in 0..2 {
+        assert_eq!(ends_within_a_pass(&mut scene).len(), 2);
+    }
+    assert_eq!(attempts(&scene, &Key::from("Password")), 2);
 }
 
 #[test]
