@@ -143,17 +143,25 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         .as_deref()
         .map(|endpoint| otlp::exporter(endpoint, traced.clone()))
         .transpose()?;
-    let settings = settings(args).await?;
-    // Before anything listens: a signal that comes during the start must not be lost.
+    // Before anything else: a signal that comes during the start must not be lost, nor wait for an API server that does not
+    // answer.
     let signalled = signalled()?;
-    let running = product::start(settings).await?;
+    tokio::pin!(signalled);
+    let start = async { anyhow::Ok(product::start(settings(args).await?).await?) };
+    let running = tokio::select! {
+        running = start => running?,
+        name = &mut signalled => {
+            tracing::info!(signal = name, "ending before all is started: no station was served yet");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     let exporter = exporter.map(tokio::spawn);
     let cancel = running.cancel();
     let end = running.wait();
     tokio::pin!(end);
     let result = tokio::select! {
         result = &mut end => result,
-        name = signalled => {
+        name = &mut signalled => {
             tracing::info!(signal = name, "ending: no new work, sockets are closed");
             cancel.cancel();
             end.await
