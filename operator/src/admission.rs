@@ -4,6 +4,7 @@
 //! and a station whose Secret has not been read yet is asked to come back (503), never turned away.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
@@ -13,6 +14,7 @@ use tokio::sync::mpsc;
 use crate::connector::{Admission, Credential, Directory, Identity};
 use crate::objects::{Authentication, ChargeStation, PasswordEncoding, SecretRef};
 use crate::secret_cache::SecretCache;
+use crate::source::SecretData;
 use crate::stores::{Claim, Stores};
 
 /// Asks for a `ChargeStation` for a station that nobody declared.
@@ -29,7 +31,18 @@ pub struct ObjectDirectory {
     open: Box<dyn Fn() -> bool + Send + Sync>,
     heartbeat: Box<Heartbeat>,
     registrations: Option<Registrations>,
-    wanted: mpsc::UnboundedSender<(String, String)>,
+    wanted: mpsc::UnboundedSender<Wanted>,
+}
+
+/// A Secret that a handshake lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// What was read of it before then does not count.
+    pub since: Instant,
 }
 
 impl ObjectDirectory {
@@ -41,7 +54,7 @@ impl ObjectDirectory {
         open: impl Fn() -> bool + Send + Sync + 'static,
         heartbeat: impl Fn(&ObjectRef<ChargeStation>) -> Option<u32> + Send + Sync + 'static,
         registrations: Option<Registrations>,
-        wanted: mpsc::UnboundedSender<(String, String)>,
+        wanted: mpsc::UnboundedSender<Wanted>,
     ) -> Self {
         Self {
             stores,
@@ -53,12 +66,23 @@ impl ObjectDirectory {
         }
     }
 
-    fn credentials(&self, station: &ChargeStation, authentication: &Authentication) -> Admission {
-        let known = credentials(&self.secrets, station, authentication);
+    /// `since`: what was read of a Secret before the station's object was known may be of another one of its name.
+    fn credentials(
+        &self,
+        station: &ChargeStation,
+        authentication: &Authentication,
+        since: Instant,
+    ) -> Admission {
+        let read = |namespace: &str, name: &str| self.secrets.peek_since(namespace, name, since);
+        let known = credentials(read, station, authentication);
         if known.as_ref().is_none_or(Vec::is_empty) {
-            for secret in secrets_of(station) {
+            for (namespace, name) in secrets_of(station) {
                 // A closed channel means that the process is ending; the station comes back to the next one.
-                let _ = self.wanted.send(secret);
+                let _ = self.wanted.send(Wanted {
+                    namespace,
+                    name,
+                    since,
+                });
             }
         }
         match known {
@@ -71,9 +95,9 @@ impl ObjectDirectory {
     }
 }
 
-/// The passwords that open for a station, by the Secrets that are held. `None`: one of them was never read.
+/// The passwords that open for a station, by the Secrets that were read. `None`: one of them was not.
 fn credentials(
-    secrets: &SecretCache,
+    read: impl Fn(&str, &str) -> Option<Option<Arc<SecretData>>>,
     station: &ChargeStation,
     authentication: &Authentication,
 ) -> Option<Vec<Credential>> {
@@ -85,7 +109,7 @@ fn credentials(
     ];
     for (secret, bootstrap) in refs {
         let Some(secret) = secret else { continue };
-        let data = secrets.peek(&namespace, &secret.name)?;
+        let data = read(&namespace, &secret.name)?;
         let password = data.as_ref().and_then(|data| data.get(&secret.key));
         let encoded = password
             .map(|password| encodings(password.expose_secret(), authentication.encoding))
@@ -103,7 +127,8 @@ fn credentials(
 pub async fn without_credentials(secrets: &SecretCache, station: &ChargeStation) -> Option<String> {
     let authentication = station.spec.authentication.as_ref();
     let authentication = authentication.filter(|authentication| !authentication.none)?;
-    let none = || credentials(secrets, station, authentication).map(|known| known.is_empty());
+    let read = |namespace: &str, name: &str| secrets.peek(namespace, name);
+    let none = || credentials(read, station, authentication).map(|known| known.is_empty());
     if none() != Some(false) {
         for (namespace, name) in secrets_of(station) {
             // What is wrong with it is told by what is held afterwards.
@@ -137,7 +162,7 @@ impl Directory for ObjectDirectory {
         if !(self.open)() {
             return Admission::NotReady;
         }
-        let station = match self.stores.claim(identity.as_str()) {
+        let target = match self.stores.claim(identity.as_str()) {
             Claim::NotSynced => return Admission::NotReady,
             Claim::Nobody => return Admission::Unknown,
             Claim::Several(all) => {
@@ -147,9 +172,12 @@ impl Directory for ObjectDirectory {
                     names.join(", ")
                 ));
             }
-            Claim::One(station) => station,
+            Claim::One(target) => target,
         };
-        let Some(station) = self.stores.stations.get(&station) else {
+        let (Some(station), Some(since)) = (
+            self.stores.stations.get(&target),
+            self.stores.known_since(&target),
+        ) else {
             return Admission::NotReady;
         };
         match &station.spec.authentication {
@@ -158,7 +186,7 @@ impl Directory for ObjectDirectory {
                 station.name_any()
             )),
             Some(authentication) if authentication.none => Admission::Open,
-            Some(authentication) => self.credentials(&station, authentication),
+            Some(authentication) => self.credentials(&station, authentication, since),
         }
     }
 
@@ -223,7 +251,88 @@ fn hexadecimal(text: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use kube::runtime::watcher::Event;
+    use serde_json::json;
+
     use super::*;
+    use crate::connector::Pending;
+    use crate::source::{Secrets, SecretsError};
+
+    /// One Secret, whatever is asked for.
+    struct Door(&'static str);
+
+    impl Secrets for Door {
+        fn get<'a>(
+            &'a self,
+            _: &'a str,
+            _: &'a str,
+        ) -> Pending<'a, Result<Option<SecretData>, SecretsError>> {
+            let password = SecretSlice::from(self.0.as_bytes().to_vec());
+            let data = BTreeMap::from([("password".to_owned(), password)]);
+            Box::pin(std::future::ready(Ok(Some(data))))
+        }
+    }
+
+    fn station(uid: &str) -> ChargeStation {
+        serde_json::from_value(json!({
+            "apiVersion": "stationkeeper.dev/v1alpha1", "kind": "ChargeStation",
+            "metadata": {"name": "cp", "namespace": "north", "uid": uid},
+            "spec": {"identity": "CP", "authentication": {"secretRef": {"name": "door"}}},
+        }))
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_password_that_was_read_for_a_former_object_opens_nothing_for_the_one_of_its_name() {
+        let (changes, _kept) = mpsc::unbounded_channel();
+        let (events, stations) = mpsc::unbounded_channel();
+        let (stores, fill) = Stores::fill(
+            tokio_stream::wrappers::UnboundedReceiverStream::new(stations),
+            futures::stream::empty(),
+            futures::stream::empty(),
+            changes,
+        );
+        let secrets = Arc::new(SecretCache::new(
+            Arc::new(Door("a-password")),
+            SecretSlice::from(vec![7; 32]),
+        ));
+        let (wanted, mut wants) = mpsc::unbounded_channel();
+        let directory = ObjectDirectory::new(
+            stores,
+            Arc::clone(&secrets),
+            || true,
+            |_| None,
+            None,
+            wanted,
+        );
+        let mut fill = std::pin::pin!(fill);
+        let identity = Identity::new("CP");
+        let made = [
+            vec![Event::Init, Event::InitApply(station("1")), Event::InitDone],
+            vec![Event::Apply(station("2"))],
+        ];
+        for told in made {
+            for event in told {
+                events.send(event).unwrap();
+            }
+            assert!(futures::poll!(&mut fill).is_pending());
+            let admission = directory.admit(&identity);
+            assert!(matches!(admission, Admission::NotReady), "{admission:?}");
+            let Wanted {
+                namespace,
+                name,
+                since,
+            } = wants.try_recv().unwrap();
+            secrets.get_since(&namespace, &name, since).await.unwrap();
+            let admission = directory.admit(&identity);
+            assert!(
+                matches!(&admission, Admission::Password(passwords) if passwords.len() == 1),
+                "{admission:?}"
+            );
+        }
+    }
 
     #[test]
     fn a_password_of_hexadecimal_digits_opens_as_bytes_and_as_text() {

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -107,7 +107,8 @@ pub enum AuditError {
 #[derive(Debug)]
 pub struct Audit {
     lines: Option<mpsc::Sender<Message>>,
-    behind: AtomicBool,
+    /// How many lines could not be written since all were.
+    behind: AtomicU64,
 }
 
 enum Message {
@@ -121,7 +122,7 @@ impl Audit {
     pub fn off() -> Self {
         Self {
             lines: None,
-            behind: AtomicBool::new(false),
+            behind: AtomicU64::new(0),
         }
     }
 
@@ -145,24 +146,30 @@ impl Audit {
             .map_err(AuditError::Start)?;
         Ok(Self {
             lines: Some(sender),
-            behind: AtomicBool::new(false),
+            behind: AtomicU64::new(0),
         })
     }
 
     /// May a station be changed? Only if every line so far is written; lines that were kept are tried again here.
     pub async fn ready(&self) -> Result<(), AuditError> {
-        if !self.behind.load(Ordering::Acquire) {
+        let behind = self.behind.load(Ordering::Acquire);
+        if behind == 0 {
             return Ok(());
         }
         self.ask(Message::Retry).await?;
-        self.behind.store(false, Ordering::Release);
-        tracing::info!("the audit can be written again");
+        // One that failed meanwhile holds the next change as well.
+        let caught_up =
+            self.behind
+                .compare_exchange(behind, 0, Ordering::AcqRel, Ordering::Acquire);
+        if caught_up.is_ok() {
+            tracing::info!("the audit can be written again");
+        }
         Ok(())
     }
 
     /// Are there lines that could not be written?
     pub fn is_behind(&self) -> bool {
-        self.behind.load(Ordering::Acquire)
+        self.behind.load(Ordering::Acquire) > 0
     }
 
     /// Writes one line. On an error the line stands in the log, is kept for later, and [`Audit::ready`] says no.
@@ -174,7 +181,7 @@ impl Audit {
         line.push(b'\n');
         let written = self.ask(|done| Message::Line(line, done)).await;
         if let Err(error) = &written {
-            self.behind.store(true, Ordering::Release);
+            self.behind.fetch_add(1, Ordering::AcqRel);
             tracing::error!(
                 error = error as &dyn std::error::Error,
                 ?entry,

@@ -91,6 +91,8 @@ pub struct FolderSource {
     state: Arc<StateDir>,
     options: FolderOptions,
     inner: Mutex<Inner>,
+    /// Held by whoever writes down what is declared: else what was collected first could be written last.
+    writing_down: tokio::sync::Mutex<()>,
     secrets_changed: watch::Sender<u64>,
 }
 
@@ -200,6 +202,7 @@ impl FolderSource {
             state,
             options,
             inner: Mutex::new(inner),
+            writing_down: tokio::sync::Mutex::default(),
             secrets_changed: watch::Sender::new(0),
         };
         let streams = FolderStreams {
@@ -399,6 +402,7 @@ impl FolderSource {
 
     /// Writes down what is declared. A full disk does not stop the reading; it is tried again at every look.
     async fn remember(&self) {
+        let _turn = self.writing_down.lock().await;
         let objects = {
             let inner = self.lock();
             inner
@@ -411,6 +415,7 @@ impl FolderSource {
         match self.state.write_objects(&objects).await {
             Ok(()) => self.lock().unremembered = false,
             Err(error) => {
+                self.lock().unremembered = true;
                 tracing::error!(%error, "failed to write down which objects are declared")
             }
         }

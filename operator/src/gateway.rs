@@ -47,7 +47,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::connector::{
-    Call, CallResult, Connector, Directory, Identity, Pending, Presence, StationEvent,
+    Admission, Call, CallResult, Connector, Directory, Identity, Pending, Presence, StationEvent,
 };
 pub use settings::{Authorize, GatewaySettings, Limits, TlsFiles};
 
@@ -255,6 +255,17 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner);
         let new = || Arc::new(station::Station::new(identity.clone()));
         Arc::clone(stations.entry(identity.clone()).or_insert_with(new))
+    }
+
+    /// May a station stay that was admitted when its handshake began? Whoever refused or forgot it meanwhile found no
+    /// connection to close.
+    fn still_admits(&self, station: &Arc<station::Station>) -> bool {
+        let known = self.station(&station.identity);
+        known.is_some_and(|known| Arc::ptr_eq(&known, station))
+            && match self.directory.admit(&station.identity) {
+                Admission::Unknown | Admission::Refused(_) => false,
+                Admission::NotReady | Admission::Open | Admission::Password(_) => true,
+            }
     }
 
     /// Queues a station that has something new to tell.
@@ -551,6 +562,9 @@ async fn greet(
     let settle = shared.settings.limits.reconnect_settle;
     let told = station.open(number, credential.as_ref(), Instant::now(), settle);
     shared.tell(&station, told);
+    if !shared.still_admits(&station) {
+        station.ask_to_close(station::Closing::Refused);
+    }
     if shared.stopping.load(Ordering::Acquire) {
         // It came in while the others were being closed.
         station.ask_to_close(station::Closing::Shutdown);
@@ -566,12 +580,6 @@ async fn watch_files(shared: Arc<Shared>, tls: Option<Arc<tls::Tls>>, stop: Canc
         Some(Authorize::File(path)) => Some(path.clone()),
         Some(Authorize::Any) | None => None,
     };
-    let changed = |path: &PathBuf| {
-        std::fs::metadata(path)
-            .and_then(|file| file.modified())
-            .ok()
-    };
-    let mut tags_changed = tags.as_ref().and_then(changed);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -581,18 +589,13 @@ async fn watch_files(shared: Arc<Shared>, tls: Option<Arc<tls::Tls>>, stop: Canc
             tls.reload();
             shared.tell_certificate(Some(tls));
         }
-        if let (Some(policy), Some(path)) = (&shared.policy, &tags) {
-            let now = changed(path);
-            if now == tags_changed {
-                continue;
-            }
-            tags_changed = now;
-            if let Err(error) = policy.reload(path) {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the id tags cannot be read anew; what was read before holds"
-                );
-            }
+        if let (Some(policy), Some(path)) = (&shared.policy, &tags)
+            && let Err(error) = policy.reload(path)
+        {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the id tags cannot be read anew; what was read before holds"
+            );
         }
     }
 }

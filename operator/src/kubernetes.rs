@@ -335,23 +335,20 @@ impl Publisher for Kubernetes {
         Box::pin(async move {
             let namespace = station.namespace().unwrap_or_default();
             let api: Api<ChargeStation> = Api::namespaced(self.client.clone(), &namespace);
-            match api
-                .create(
-                    &PostParams {
-                        field_manager: Some(FIELD_MANAGER.to_owned()),
-                        ..PostParams::default()
-                    },
-                    station,
-                )
-                .await
-            {
+            let what = || format!("ChargeStation {namespace}/{}", station.name_any());
+            let params = PostParams {
+                field_manager: Some(FIELD_MANAGER.to_owned()),
+                ..PostParams::default()
+            };
+            let created = tokio::time::timeout(API_LIMIT, api.create(&params, station)).await;
+            match created.map_err(|elapsed| PublishError::Unavailable {
+                what: what(),
+                source: Box::new(elapsed),
+            })? {
                 Ok(_) => Ok(()),
                 // Somebody declared it meanwhile: that is what was wanted.
                 Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-                Err(error) => Err(publish_error(
-                    format!("ChargeStation {namespace}/{}", station.name_any()),
-                    error,
-                )),
+                Err(error) => Err(publish_error(what(), error)),
             }
         })
     }

@@ -146,7 +146,7 @@ pub async fn acquire(
             try_acquire(api, election, &mut seen),
         );
         let attempt = tokio::select! {
-            () = cancel.cancelled() => return Ok(None),
+            () = cancel.cancelled() => break,
             attempt = attempt => attempt,
         };
         match attempt {
@@ -160,13 +160,17 @@ pub async fn acquire(
             }
         }
         tokio::select! {
-            () = cancel.cancelled() => return Ok(None),
+            () = cancel.cancelled() => break,
             () = tokio::time::sleep(election.retry_period) => {}
         }
     }
+    // An attempt that was given up without an answer may have won, and nobody would renew it.
+    release(api, election).await;
+    Ok(None)
 }
 
-/// Renews until cancelled (then releases the Lease) or until leadership is lost.
+/// Renews until cancelled or until leadership is lost. Either way nothing may be sent afterwards: what is still about to
+/// end must not act beside a successor that finds the Lease released.
 pub async fn hold(
     api: &Api<Lease>,
     election: &Election,
@@ -174,9 +178,7 @@ pub async fn hold(
     cancel: &CancellationToken,
 ) -> Result<(), ElectionError> {
     let held = keep(api, election, leadership, cancel).await;
-    if held.is_err() {
-        leadership.end();
-    }
+    leadership.end();
     held
 }
 
@@ -297,7 +299,8 @@ async fn try_acquire(
     if lease.metadata.resource_version != seen.resource_version {
         seen.resource_version
             .clone_from(&lease.metadata.resource_version);
-        seen.changed_at = asked_at;
+        // Not when it was asked for: it may have been renewed until it was answered.
+        seen.changed_at = Instant::now();
     }
     let spec = lease.spec.clone().unwrap_or_default();
     let holder = spec.holder_identity.as_deref().unwrap_or_default();

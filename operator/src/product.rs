@@ -319,7 +319,7 @@ async fn supervise(
     cancel: CancellationToken,
 ) -> Result<(), ProductError> {
     let mut work = Box::pin(work(parts));
-    let mut work_ended = false;
+    let (mut work_ended, mut gateway_ended) = (false, false);
     let mut result = tokio::select! {
         () = cancel.cancelled() => Ok(()),
         ended = &mut work => {
@@ -327,10 +327,9 @@ async fn supervise(
             ended.and_then(|()| ended_unless(&cancel, "the controllers"))
         }
         ended = &mut closing.task => {
+            gateway_ended = true;
             let ended = flat(ended.map(|ended| ended.map_err(ProductError::Gateway)));
-            cancel.cancel();
-            // Without sockets there is nothing left that could act.
-            return ended.and_then(|()| Err(ProductError::Ended("the gateway")));
+            ended.and_then(|()| Err(ProductError::Ended("the gateway")))
         }
         Some(ended) = tasks.join_next() => flat(ended).and_then(|()| ended_unless(&cancel, "a task")),
     };
@@ -342,15 +341,15 @@ async fn supervise(
     }
     closing.gateway.shutdown(closing.drain);
     let rest = async {
-        if !work_ended {
-            work.await?;
-        }
-        flat(
-            closing
-                .task
-                .await
-                .map(|ended| ended.map_err(ProductError::Gateway)),
-        )
+        // However the controllers end: stations are told goodbye.
+        let worked = if work_ended { Ok(()) } else { work.await };
+        let closed = if gateway_ended {
+            Ok(())
+        } else {
+            let ended = closing.task.await;
+            flat(ended.map(|ended| ended.map_err(ProductError::Gateway)))
+        };
+        worked.and(closed)
     };
     let rest = tokio::time::timeout(ALL_END + closing.drain, rest)
         .await

@@ -40,7 +40,8 @@ struct Known {
 #[derive(Clone)]
 struct Entry {
     data: Option<Arc<SecretData>>,
-    read_at: Instant,
+    /// When it was asked for: it says nothing of what came after.
+    asked_at: Instant,
 }
 
 /// One Secret's data, or why there is none.
@@ -62,19 +63,32 @@ impl SecretCache {
         let place = (namespace.to_owned(), name.to_owned());
         let held = self.held(&place);
         if let Some(entry) = &held
-            && entry.read_at.elapsed()
-                < if entry.data.is_some() {
-                    FRESH
-                } else {
-                    ABSENT_FRESH
-                }
+            && entry.is_fresh()
         {
             return found(entry.data.clone(), namespace, name);
         }
+        self.ask(place, held).await
+    }
+
+    /// The same, and read again as well if it was last asked for before a moment.
+    pub async fn get_since(&self, namespace: &str, name: &str, since: Instant) -> Found {
+        let place = (namespace.to_owned(), name.to_owned());
+        let held = self.held(&place);
+        if let Some(entry) = &held
+            && entry.is_fresh()
+            && entry.asked_at >= since
+        {
+            return found(entry.data.clone(), namespace, name);
+        }
+        self.ask(place, held).await
+    }
+
+    async fn ask(&self, place: Place, held: Option<Entry>) -> Found {
+        let (namespace, name) = (place.0.as_str(), place.1.as_str());
+        let asked_at = Instant::now();
         match self.source.get(namespace, name).await {
             Ok(data) => {
-                let data = data.map(Arc::new);
-                self.keep(place, data.clone());
+                let data = self.keep(&place, data.map(Arc::new), asked_at);
                 found(data, namespace, name)
             }
             Err(error) => {
@@ -100,9 +114,22 @@ impl SecretCache {
             .map(|entry| entry.data)
     }
 
+    /// What is held, if it was asked for since a moment.
+    pub fn peek_since(
+        &self,
+        namespace: &str,
+        name: &str,
+        since: Instant,
+    ) -> Option<Option<Arc<SecretData>>> {
+        self.held(&(namespace.to_owned(), name.to_owned()))
+            .filter(|entry| entry.asked_at >= since)
+            .map(|entry| entry.data)
+    }
+
     /// Reads the Secret again whatever is held.
     /// `true`: it is not what was held.
     pub async fn refresh(&self, namespace: &str, name: &str) -> bool {
+        let asked_at = Instant::now();
         let Ok(data) = self.source.get(namespace, name).await else {
             // What was held stays in use, and is read again with the next round.
             return false;
@@ -110,7 +137,7 @@ impl SecretCache {
         let place = (namespace.to_owned(), name.to_owned());
         let held = self.held(&place).and_then(|entry| entry.data);
         let changed = !same(held.as_deref(), data.as_ref());
-        self.keep(place, data.map(Arc::new));
+        self.keep(&place, data.map(Arc::new), asked_at);
         changed
     }
 
@@ -205,18 +232,37 @@ impl SecretCache {
         self.read.lock().ok()?.get(place).cloned()
     }
 
-    fn keep(&self, place: Place, data: Option<Arc<SecretData>>) {
-        let entry = Entry {
-            data: data.clone(),
-            read_at: Instant::now(),
-        };
+    /// Keeps what was read, unless something is held that was asked for later; gives what is held then.
+    fn keep(
+        &self,
+        place: &Place,
+        data: Option<Arc<SecretData>>,
+        asked_at: Instant,
+    ) -> Option<Arc<SecretData>> {
         let former = match self.read.lock() {
-            Ok(mut read) => read.insert(place.clone(), entry),
-            Err(_) => return,
+            Ok(mut read) => match read.get(place) {
+                Some(later) if later.asked_at > asked_at => return later.data.clone(),
+                Some(_) | None => {
+                    let data = data.clone();
+                    read.insert(place.clone(), Entry { data, asked_at })
+                }
+            },
+            Err(_) => return data,
         };
         if former.is_some_and(|former| !same(former.data.as_deref(), data.as_deref())) {
-            self.forget_values(&place);
+            self.forget_values(place);
         }
+        data
+    }
+}
+
+impl Entry {
+    fn is_fresh(&self) -> bool {
+        let fresh = match self.data {
+            Some(_) => FRESH,
+            None => ABSENT_FRESH,
+        };
+        self.asked_at.elapsed() < fresh
     }
 }
 
@@ -336,6 +382,50 @@ mod tests {
         *source.0.lock().unwrap() = Some("present");
         assert!(cache.refresh("north", "wifi").await);
         assert!(cache.value(&version).is_none());
+    }
+
+    /// Answers each question when its turn is given, in whatever order.
+    struct Slow(Mutex<Vec<tokio::sync::oneshot::Receiver<&'static str>>>);
+
+    impl Secrets for Slow {
+        fn get<'a>(
+            &'a self,
+            _: &'a str,
+            _: &'a str,
+        ) -> Pending<'a, Result<Option<SecretData>, SecretsError>> {
+            let answer = self.0.lock().unwrap().remove(0);
+            Box::pin(async move {
+                let value = SecretSlice::from(answer.await.unwrap().as_bytes().to_vec());
+                Ok(Some(SecretData::from([("password".to_owned(), value)])))
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_late_does_not_take_the_place_of_a_later_question() {
+        let (former, first) = tokio::sync::oneshot::channel();
+        let (present, second) = tokio::sync::oneshot::channel();
+        let source = Slow(Mutex::new(vec![first, second]));
+        let cache = SecretCache::new(Arc::new(source), SecretSlice::from(vec![7; 32]));
+        let mut early = std::pin::pin!(cache.get("north", "wifi"));
+        assert!(futures::poll!(&mut early).is_pending());
+        present.send("present").unwrap();
+        assert!(cache.refresh("north", "wifi").await);
+        former.send("former").unwrap();
+        for found in [early.await, cache.get("north", "wifi").await] {
+            assert_eq!(found.unwrap()["password"].expose_secret(), b"present");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_before_a_moment_does_not_count_since_it() {
+        let cache = cache(Some("hunter2"));
+        cache.get("north", "wifi").await.unwrap();
+        let since = Instant::now();
+        let held = |since| cache.peek_since("north", "wifi", since).is_some();
+        assert!(cache.peek("north", "wifi").is_some() && !held(since));
+        cache.get_since("north", "wifi", since).await.unwrap();
+        assert!(held(since));
     }
 
     #[tokio::test]

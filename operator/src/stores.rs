@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, RwLock};
+use std::time::Instant;
 
 use futures::{Stream, StreamExt};
 use kube::ResourceExt;
@@ -78,8 +79,15 @@ impl Filled {
 #[derive(Default)]
 struct Identities {
     claims: HashMap<String, BTreeSet<(String, String)>>,
-    claimed_by: HashMap<(String, String), String>,
+    claimed_by: HashMap<(String, String), Claimed>,
     synced: bool,
+}
+
+/// What one object claims.
+struct Claimed {
+    identity: String,
+    /// Since when this very object is known.
+    since: Instant,
 }
 
 /// Who a connecting station is, by the objects.
@@ -121,41 +129,41 @@ impl Stores {
             identities: Arc::clone(&identities),
             filled,
         };
+        let known = station_known(stores.stations.clone());
         let (config_fills, catalogue_fills) = (fills.clone(), fills.clone());
         let (station_changes, config_changes) = (changes.clone(), changes.clone());
         let stations = async move {
             let mut stations = std::pin::pin!(stations);
             let mut listing = Vec::new();
             while let Some(event) = stations.next().await {
-                station_writer.apply_watcher_event(&event);
-                let told = match event {
+                // The index first: whoever finds an object in the store can ask since when it is known.
+                match &event {
                     watcher::Event::Apply(station) => {
                         if let Ok(mut identities) = identities.write() {
-                            identities.claim(&station);
+                            identities.claim(station, known(station));
                         }
-                        Changed::Station(ObjectRef::from_obj(&station))
                     }
                     watcher::Event::Delete(station) => {
                         if let Ok(mut identities) = identities.write() {
-                            identities.forget(&place(&station));
+                            identities.forget(&place(station));
                         }
-                        Changed::Station(ObjectRef::from_obj(&station))
                     }
-                    watcher::Event::Init => {
-                        listing.clear();
-                        continue;
-                    }
-                    watcher::Event::InitApply(station) => {
-                        listing.push(station);
-                        continue;
-                    }
+                    watcher::Event::Init => listing.clear(),
+                    watcher::Event::InitApply(station) => listing.push(station.clone()),
                     watcher::Event::InitDone => {
                         if let Ok(mut identities) = identities.write() {
-                            *identities = Identities::default();
-                            listing.iter().for_each(|station| identities.claim(station));
-                            identities.synced = true;
+                            identities.claim_all(&listing, &known);
                         }
                         listing = Vec::new();
+                    }
+                }
+                station_writer.apply_watcher_event(&event);
+                let told = match event {
+                    watcher::Event::Apply(station) | watcher::Event::Delete(station) => {
+                        Changed::Station(ObjectRef::from_obj(&station))
+                    }
+                    watcher::Event::Init | watcher::Event::InitApply(_) => continue,
+                    watcher::Event::InitDone => {
                         fills.send_modify(|filled| filled.stations = true);
                         Changed::Stations
                     }
@@ -211,6 +219,16 @@ impl Stores {
         {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Since when a station's object is known. One that is made anew under its former name is another object.
+    pub fn known_since(&self, station: &ObjectRef<ChargeStation>) -> Option<Instant> {
+        let place = (
+            station.namespace.clone().unwrap_or_default(),
+            station.name.clone(),
+        );
+        let identities = self.identities.read().ok()?;
+        Some(identities.claimed_by.get(&place)?.since)
     }
 
     /// Who claims an identity.
@@ -270,26 +288,54 @@ async fn follow<T>(
     }
 }
 
+/// Is a station in the store, as the very object that it is?
+fn station_known(store: Store<ChargeStation>) -> impl Fn(&ChargeStation) -> bool + Send + 'static {
+    move |station| {
+        let held = store.get(&ObjectRef::from_obj(station));
+        held.is_some_and(|held| held.metadata.uid == station.metadata.uid)
+    }
+}
+
 fn place(station: &ChargeStation) -> (String, String) {
     (station.namespace().unwrap_or_default(), station.name_any())
 }
 
 impl Identities {
-    fn claim(&mut self, station: &ChargeStation) {
+    /// Takes all claims in anew. What was known stays known.
+    fn claim_all(&mut self, stations: &[ChargeStation], known: &impl Fn(&ChargeStation) -> bool) {
+        let former = std::mem::take(self);
+        for station in stations {
+            let place = place(station);
+            let since = former.claimed_by.get(&place).map(|claimed| claimed.since);
+            let since = since.filter(|_| known(station));
+            self.insert(station, place, since.unwrap_or_else(Instant::now));
+        }
+        self.synced = true;
+    }
+
+    /// `known`: it is the very object that was claimed for before.
+    fn claim(&mut self, station: &ChargeStation, known: bool) {
         let place = place(station);
-        if self.claimed_by.get(&place) == Some(&station.spec.identity) {
+        let former = self.claimed_by.get(&place).filter(|_| known);
+        if former.is_some_and(|former| former.identity == station.spec.identity) {
             return;
         }
+        let since = former.map_or_else(Instant::now, |former| former.since);
         self.forget(&place);
+        self.insert(station, place, since);
+    }
+
+    fn insert(&mut self, station: &ChargeStation, place: (String, String), since: Instant) {
+        let identity = station.spec.identity.clone();
         self.claims
-            .entry(station.spec.identity.clone())
+            .entry(identity.clone())
             .or_default()
             .insert(place.clone());
-        self.claimed_by.insert(place, station.spec.identity.clone());
+        self.claimed_by.insert(place, Claimed { identity, since });
     }
 
     fn forget(&mut self, place: &(String, String)) {
-        if let Some(identity) = self.claimed_by.remove(place)
+        if let Some(Claimed { identity, .. }) = self.claimed_by.remove(place)
             && let Some(claims) = self.claims.get_mut(&identity)
         {
             claims.remove(place);
@@ -302,6 +348,8 @@ impl Identities {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
     use crate::objects::ChargeStationSpec;
 
@@ -352,5 +400,45 @@ mod tests {
         fill.await;
         assert_eq!(stores.claim("cp-1"), Claim::Nobody);
         assert!(matches!(stores.claim("cp-2"), Claim::One(one) if one.name == "a"));
+    }
+
+    #[tokio::test]
+    async fn an_object_is_known_since_it_was_first_seen_and_not_since_the_one_of_its_name_was() {
+        let made = |uid: &str| {
+            let mut station = station("a", "cp-1");
+            station.metadata.uid = Some(uid.to_owned());
+            station
+        };
+        let (changes, _kept) = mpsc::unbounded_channel();
+        let (events, stations) = mpsc::unbounded_channel();
+        let (stores, fill) = Stores::fill(
+            tokio_stream::wrappers::UnboundedReceiverStream::new(stations),
+            futures::stream::empty(),
+            futures::stream::empty(),
+            changes,
+        );
+        let mut fill = std::pin::pin!(fill);
+        let mut since_after = |told: Vec<watcher::Event<ChargeStation>>| {
+            for event in told {
+                events.send(event).unwrap();
+            }
+            assert!(fill.as_mut().now_or_never().is_none());
+            stores.known_since(&ObjectRef::new("a").within("north"))
+        };
+        let listed = |uid: &str| {
+            vec![
+                watcher::Event::Init,
+                watcher::Event::InitApply(made(uid)),
+                watcher::Event::InitDone,
+            ]
+        };
+        let first = since_after(listed("1"));
+        assert!(first.is_some());
+        assert_eq!(since_after(vec![watcher::Event::Apply(made("1"))]), first);
+        assert_eq!(since_after(listed("1")), first);
+        let anew = since_after(vec![watcher::Event::Apply(made("2"))]);
+        assert!(anew > first);
+        assert!(since_after(listed("3")) > anew);
+        assert_eq!(since_after(vec![watcher::Event::Delete(made("3"))]), None);
     }
 }

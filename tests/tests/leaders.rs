@@ -321,7 +321,7 @@ async fn a_process_that_waits_for_rights_ends_when_it_is_asked_to() -> Result<()
     let ended = operator.terminate(LIMIT).await?;
     ensure!(ended.success(), "{ended:?} {:?}", operator.logs());
     operator
-        .wait_for_log("before the start was over", LIMIT)
+        .wait_for_log("before all is started", LIMIT)
         .await?;
     Ok(())
 }

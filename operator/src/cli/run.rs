@@ -143,15 +143,15 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         .as_deref()
         .map(|endpoint| otlp::exporter(endpoint, traced.clone()))
         .transpose()?;
-    let settings = settings(args).await?;
-    // Before anything listens: a signal that comes during the start must not be lost.
-    let mut signalled = std::pin::pin!(signalled()?);
-    // The start may wait for rights that have yet to reach the API server. Nothing has been called or written by then,
-    // so that it can be dropped at any point.
+    // Before anything else: a signal that comes during the start must not be lost, nor wait for an API server that does not
+    // answer.
+    let signalled = signalled()?;
+    tokio::pin!(signalled);
+    let start = async { anyhow::Ok(product::start(settings(args).await?).await?) };
     let running = tokio::select! {
-        running = product::start(settings) => running?,
+        running = start => running?,
         name = &mut signalled => {
-            tracing::info!(signal = name, "ending: asked to before the start was over");
+            tracing::info!(signal = name, "ending before all is started: no station was served yet");
             return Ok(ExitCode::SUCCESS);
         }
     };

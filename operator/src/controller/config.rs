@@ -113,6 +113,11 @@ async fn summarise(
         uid: object.uid().unwrap_or_default().into(),
         generation,
     };
+    if *prepared.present() != present {
+        // The store is ahead of what takes part: it would be said of this generation what holds for the former one. Its
+        // change is about to be told.
+        return Ok(Some(object));
+    }
     let mut summaries = Vec::new();
     let mut members = Vec::new();
     for station in context

@@ -41,7 +41,7 @@ pub async fn run_stations(
         from_all(Arc::clone(&context)).boxed(),
         tokio_stream::wrappers::UnboundedReceiverStream::new(asked).boxed(),
     ])
-    .take_until(cancel.cancelled_owned());
+    .take_until(cancel.clone().cancelled_owned());
     let (runners, queues): (Vec<_>, Vec<_>) =
         (0..RUNNERS).map(|_| mpsc::unbounded_channel()).unzip();
     // A station has one runner for ever, and a runner reconciles it once at a time. With the queue the runners' queues end.
@@ -54,7 +54,10 @@ pub async fn run_stations(
     });
     let run = async {
         // kube's store wakes only one of those who wait until it is filled; whoever asks later is answered at once.
-        let _ = context.stores.stations.wait_until_ready().await;
+        let filled = context.stores.stations.wait_until_ready();
+        if cancel.run_until_cancelled(filled).await.is_none() {
+            return;
+        }
         let each = queues.into_iter().map(|queue| run(&context, queue));
         futures::future::join_all(each).await;
     };
@@ -203,10 +206,8 @@ fn from_changes(
                     stations_of(&context, catalogue.namespace.as_deref())
                 }
                 Changed::Station(station) => {
-                    if !known.contains_key(&station) {
-                        // A new object, perhaps made anew with another password: what was read for the former one is old.
-                        read_secrets_again(&context, &station).await;
-                    }
+                    // Before it is reconciled: a new object, perhaps made anew, may come with another password.
+                    prefetch(&context, &station).await;
                     with_rivals(&context, station, &mut known)
                 }
             };
@@ -334,25 +335,19 @@ fn with_rivals(
     all
 }
 
-/// Reads the Secrets of a station's handshake again, whatever is held.
-async fn read_secrets_again(context: &Context, station: &ObjectRef<ChargeStation>) {
-    let Some(station) = context.stores.stations.get(station) else {
-        return;
-    };
-    for (namespace, name) in secrets_of(&station) {
-        context.secrets.refresh(&namespace, &name).await;
-    }
-}
-
-/// Reads the Secrets that the station's handshake will need, if they were never read.
+/// Reads the Secrets that the station's handshake will need, if they were not read since its object is known: what was read
+/// for another one, perhaps of its name, may be old.
 async fn prefetch(context: &Context, station: &ObjectRef<ChargeStation>) {
-    let Some(station) = context.stores.stations.get(station) else {
+    let stores = &context.stores;
+    let (Some(object), Some(since)) = (stores.stations.get(station), stores.known_since(station))
+    else {
         return;
     };
-    for (namespace, name) in secrets_of(&station) {
-        if context.secrets.peek(&namespace, &name).is_none() {
+    for (namespace, name) in secrets_of(&object) {
+        let held = context.secrets.peek_since(&namespace, &name, since);
+        if held.is_none() {
             // What is wrong with it is told by admission and by the settings that need it.
-            let _ = context.secrets.get(&namespace, &name).await;
+            let _ = context.secrets.get_since(&namespace, &name, since).await;
         }
     }
 }

@@ -14,9 +14,10 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 use stationkeeper_ocpp::answer::{AuthorizationStatus, IdTagInfo};
 
 use super::settings::Authorize;
@@ -24,6 +25,8 @@ use super::settings::Authorize;
 /// Answers who may charge.
 pub(super) struct Policy {
     known: RwLock<Known>,
+    /// Of the text that was last read, so that it is looked at once for each change; `None`: it could not be read.
+    digest: Mutex<Option<[u8; 32]>>,
 }
 
 enum Known {
@@ -46,18 +49,33 @@ pub struct ReadTags {
 
 impl Policy {
     pub(super) fn load(authorize: &Authorize) -> Result<Self, ReadTags> {
-        let known = match authorize {
-            Authorize::Any => Known::Anybody,
-            Authorize::File(path) => Known::Tags(Arc::new(read(path)?)),
+        let (known, digest) = match authorize {
+            Authorize::Any => (Known::Anybody, None),
+            Authorize::File(path) => {
+                let text = read(path)?;
+                let known = Known::Tags(Arc::new(understand(path, &text)));
+                (known, Some(Sha256::digest(&text).into()))
+            }
         };
         Ok(Self {
             known: RwLock::new(known),
+            digest: Mutex::new(digest),
         })
     }
 
-    /// Reads the file once more. If it cannot be read, what it last said holds.
+    /// Takes over a file that has changed since it was last read, by its text: times of files are too coarse for that. If it
+    /// cannot be read, what it last said holds, and that is an error once.
     pub(super) fn reload(&self, path: &Path) -> Result<(), ReadTags> {
-        let tags = Arc::new(read(path)?);
+        let text = read(path);
+        let digest = text.as_ref().ok().map(|text| Sha256::digest(text).into());
+        let former = {
+            let mut held = self.digest.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *held, digest)
+        };
+        if former == digest {
+            return Ok(());
+        }
+        let tags = Arc::new(understand(path, &text?));
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known::Tags(tags);
         Ok(())
     }
@@ -81,17 +99,21 @@ impl Policy {
     }
 }
 
-fn read(path: &Path) -> Result<HashMap<String, IdTagInfo>, ReadTags> {
-    let text = std::fs::read(path).map_err(|source| ReadTags {
+fn read(path: &Path) -> Result<Vec<u8>, ReadTags> {
+    std::fs::read(path).map_err(|source| ReadTags {
         path: path.to_owned(),
         source,
-    })?;
-    let (tags, mistakes) = parse(&String::from_utf8_lossy(&text));
+    })
+}
+
+/// The id tags of a file's text; lines that are left out are logged.
+fn understand(path: &Path, text: &[u8]) -> HashMap<String, IdTagInfo> {
+    let (tags, mistakes) = parse(&String::from_utf8_lossy(text));
     for (line, mistake) in mistakes {
         tracing::warn!(file = %path.display(), line, mistake, "a line of the id tags is left out; mend it");
     }
     tracing::info!(file = %path.display(), tags = tags.len(), "read the id tags");
-    Ok(tags)
+    tags
 }
 
 /// The id tags, and what is wrong with the lines that were left out.
@@ -161,6 +183,7 @@ mod tests {
         );
         let policy = Policy {
             known: RwLock::new(Known::Tags(Arc::new(tags))),
+            digest: Mutex::default(),
         };
         let status = |tag: &str, now: &str| policy.of(tag, now.parse().unwrap()).status;
         let now = "2026-01-01T00:00:00Z";
@@ -174,5 +197,31 @@ mod tests {
         assert_eq!(status("unknown", now), AuthorizationStatus::Invalid);
         let lines: Vec<usize> = mistakes.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [6, 7, 8]);
+    }
+
+    #[test]
+    fn a_file_is_taken_over_whenever_its_text_changes_whatever_its_times_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tags");
+        let written_at = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_hours(24);
+        let write = |text: &str| {
+            let mut file = std::fs::File::create(&path).unwrap();
+            std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+            file.set_modified(written_at).unwrap();
+        };
+        write("AAA");
+        let policy = Policy::load(&Authorize::File(path.clone())).unwrap();
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let may = |tag: &str| policy.of(tag, now).status == AuthorizationStatus::Accepted;
+        assert!(may("AAA") && !may("BBB"));
+        write("BBB");
+        policy.reload(&path).unwrap();
+        assert!(may("BBB") && !may("AAA"));
+        std::fs::remove_file(&path).unwrap();
+        assert!(policy.reload(&path).is_err() && policy.reload(&path).is_ok());
+        assert!(may("BBB"), "what it last said holds");
+        write("BBB");
+        policy.reload(&path).unwrap();
+        assert!(may("BBB"));
     }
 }

@@ -436,7 +436,9 @@ impl Session {
             number,
             ..
         } = &self.open;
-        match answering::answer(shared, station, *number, id, action, payload).await {
+        let answer = answering::answer(shared, station, *number, id, action, payload).await;
+        self.look_for_rest(Instant::now());
+        match answer {
             Answer::Text(text) => self.write(Message::text(text)).await,
             Answer::Boot(text, mut boot) => {
                 let written = self.write(Message::text(text)).await;
@@ -452,6 +454,20 @@ impl Session {
             }
             Answer::Silence => Ok(()),
             Answer::Close => Err(Ending::NotStored),
+        }
+    }
+
+    /// What a call of the station has told of its connectors may have to settle first: it is looked at again then.
+    fn look_for_rest(&mut self, now: Instant) {
+        let Open {
+            shared,
+            station,
+            number,
+            ..
+        } = &self.open;
+        match station.settled(*number, now) {
+            Ok(told) => shared.tell(station, told),
+            Err(at) => self.wake_at(at),
         }
     }
 

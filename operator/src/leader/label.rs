@@ -12,6 +12,7 @@ use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::Leadership;
 use crate::kubernetes::FIELD_MANAGER;
 
 /// The label.
@@ -53,12 +54,17 @@ enum LabelError {
 
 /// Keeps the label on our Pod, and on no other, until `leads` is cancelled, and takes it off then. Only the leader may
 /// run it. A patch that is under way is awaited first: it could reach the API server after the one that takes the label
-/// off.
-pub async fn carry(client: kube::Client, pod: &LabelledPod, leads: &CancellationToken) {
+/// off. A process that stood still for longer than its Lease changes nothing: another may lead and carry it by now.
+pub async fn carry(
+    client: kube::Client,
+    pod: &LabelledPod,
+    leadership: &Leadership,
+    leads: &CancellationToken,
+) {
     let pods: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace);
     let mut told = false;
-    while !leads.is_cancelled() {
-        let pause = match settle(&pods, &pod.name).await {
+    while !leads.is_cancelled() && leadership.holds() {
+        let pause = match settle(&pods, &pod.name, leadership).await {
             Ok(()) => {
                 told = false;
                 LOOK_AGAIN
@@ -107,8 +113,8 @@ pub async fn remove(client: kube::Client, pod: &LabelledPod) {
     }
 }
 
-/// Puts the label on one Pod and takes it off all others. Writes only what differs.
-async fn settle(pods: &Api<Pod>, leader: &str) -> Result<(), LabelError> {
+/// Puts the label on one Pod and takes it off all others. Writes only what differs, and only as long as we lead.
+async fn settle(pods: &Api<Pod>, leader: &str, leadership: &Leadership) -> Result<(), LabelError> {
     let labelled = ListParams::default().labels(LEADER_LABEL);
     let found = tokio::time::timeout(LIMIT, pods.list(&labelled))
         .await
@@ -120,6 +126,9 @@ async fn settle(pods: &Api<Pod>, leader: &str) -> Result<(), LabelError> {
         .partition(|pod| pod.name_any() == leader);
     // The others first: with two, stations could still meet the one that no longer leads.
     for other in others {
+        if !leadership.holds() {
+            return Ok(());
+        }
         change(pods, &other.name_any(), None).await?;
     }
     let labelled = |pod: &Pod| {
@@ -127,7 +136,7 @@ async fn settle(pods: &Api<Pod>, leader: &str) -> Result<(), LabelError> {
             .get(LEADER_LABEL)
             .is_some_and(|value| value == LEADS)
     };
-    if ours.iter().any(labelled) {
+    if ours.iter().any(labelled) || !leadership.holds() {
         return Ok(());
     }
     change(pods, leader, Some(LEADS)).await

@@ -252,10 +252,11 @@ pub(super) async fn lead(
     });
     let label = leader_label(&parts.source).map(|(client, pod)| {
         let (stores, leads) = (stores.clone(), cancel.clone());
+        let leadership = context.leadership.clone();
         AbortOnDropHandle::new(tokio::spawn(async move {
             // Not before stations can be answered.
             if leads.run_until_cancelled(stores.filled()).await.is_some() {
-                label::carry(client, &pod, &leads).await;
+                label::carry(client, &pod, &leadership, &leads).await;
             }
         }))
     });

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use kube::ResourceExt;
 use tokio::sync::{mpsc, watch};
 
-use crate::admission::secrets_of;
+use crate::admission::{Wanted, secrets_of};
 use crate::controller::Context;
 use crate::secret_cache::Place;
 
@@ -21,7 +21,7 @@ const READS_AT_ONCE: usize = 16;
 /// Reads the Secrets that handshakes ask for, and all in use every ten minutes; those of files also when a file changes.
 pub(super) async fn read_secrets(
     context: Arc<Context>,
-    mut wants: mpsc::UnboundedReceiver<(String, String)>,
+    mut wants: mpsc::UnboundedReceiver<Wanted>,
     mut changed: Option<watch::Receiver<u64>>,
 ) {
     let mut round = tokio::time::interval(SECRETS_EVERY);
@@ -31,10 +31,10 @@ pub(super) async fn read_secrets(
         // All three are cancel-safe.
         tokio::select! {
             want = wants.recv() => {
-                let Some((namespace, name)) = want else { return };
+                let Some(Wanted { namespace, name, since }) = want else { return };
                 let before = context.secrets.peek(&namespace, &name).flatten();
                 // What is wrong with it is told where it is needed; one that was absent is not asked for at each try.
-                let now = context.secrets.get(&namespace, &name).await;
+                let now = context.secrets.get_since(&namespace, &name, since).await;
                 if before.is_some() != now.is_ok() {
                     context.look_again();
                 }

@@ -6,7 +6,7 @@ use stationkeeper::connector::{Admission, Identity};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::stage::{Client, Declared, Stage, bootstrap, password, settings, within};
+use super::stage::{Client, Declared, NEVER, Stage, bootstrap, password, settings, within};
 
 #[tokio::test]
 async fn each_admission_has_its_status() {
@@ -339,7 +339,7 @@ async fn connections_are_limited_in_all_and_for_one_identity() {
 
     let mut settings = super::stage::settings();
     settings.limits.connect_burst = 3;
-    settings.limits.connect_every = Duration::from_secs(60);
+    settings.limits.connect_every = NEVER;
     let stage = Stage::new(settings).await;
     stage.directory.declare("b", Admission::Open);
     for _ in 0..3 {
@@ -352,6 +352,17 @@ async fn connections_are_limited_in_all_and_for_one_identity() {
     assert_eq!(refused.status, 429);
     assert!(refused.headers.contains_key("retry-after"));
     stage.connect_as("b").await;
+}
+
+#[tokio::test]
+async fn a_station_whose_object_goes_during_its_handshake_is_closed() {
+    let directory = Declared {
+        forgets: true,
+        ..Declared::default()
+    };
+    let stage = Stage::with(settings(), directory).await;
+    let mut client = stage.connect().await;
+    assert_eq!(client.closed().await.unwrap().0, 1008);
 }
 
 impl Stage {

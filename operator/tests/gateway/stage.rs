@@ -25,7 +25,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// Longer than any test: what is due after that time does not happen unasked.
-const NEVER: Duration = Duration::from_secs(3600);
+pub(crate) const NEVER: Duration = Duration::from_secs(3600);
 
 /// A directory that tests write into.
 #[derive(Default)]
@@ -36,6 +36,8 @@ pub(crate) struct Declared {
     pub(crate) adopts: bool,
     /// Says that it will be declared; the test does it.
     pub(crate) adopts_later: bool,
+    /// Whoever was admitted is gone right after.
+    pub(crate) forgets: bool,
     pub(crate) heartbeat: Option<u32>,
 }
 
@@ -50,12 +52,12 @@ impl Declared {
 
 impl Directory for Declared {
     fn admit(&self, identity: &Identity) -> Admission {
-        self.stations
-            .lock()
-            .unwrap()
-            .get(identity.as_str())
-            .cloned()
-            .unwrap_or(Admission::Unknown)
+        let mut stations = self.stations.lock().unwrap();
+        let admission = match self.forgets {
+            true => stations.remove(identity.as_str()),
+            false => stations.get(identity.as_str()).cloned(),
+        };
+        admission.unwrap_or(Admission::Unknown)
     }
 
     fn register(&self, identity: &Identity) -> bool {

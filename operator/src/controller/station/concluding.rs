@@ -59,6 +59,10 @@ pub(super) async fn conclude(
     let connected = presence
         .as_ref()
         .is_some_and(|presence| presence.session.is_some());
+    if !connected && known.session.is_some() {
+        // It went during this pass, and its word of that is not taken yet: a disconnect like any other.
+        live.disconnected_at.get_or_insert(at);
+    }
     let grace = disconnect_grace(context, live, connected, at);
     let mut shown = known.facts.clone();
     if grace.is_some() {

@@ -52,7 +52,8 @@ pub(super) fn know(site: &Site<'_>, live: &mut Live, now: Timestamp) -> Known {
         .filter(|_| facts.link == Link::Ready && meaning == Meaning::default());
     let session = presence.as_ref().and_then(|presence| presence.session);
     let asked = cell.take_reread();
-    let reread = asked | request_pending(station, live) | meaning.boot_proven | meaning.new_device;
+    let told_to = asked | meaning.boot_proven | meaning.new_device;
+    let reread = told_to | request_pending(station, live);
     // What may not be read again is kept: a brake or a suspension makes nothing unknown.
     let may_ask = facts.link == Link::Ready
         && policy.suspended.is_none()
@@ -64,7 +65,7 @@ pub(super) fn know(site: &Site<'_>, live: &mut Live, now: Timestamp) -> Known {
     {
         live.observed = Observed::default();
     }
-    if asked && !may_ask {
+    if told_to && !may_ask {
         cell.ask_reread();
     }
     Known {

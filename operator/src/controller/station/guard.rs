@@ -6,13 +6,17 @@ use stationkeeper_core::plan::{Plan, Why};
 use stationkeeper_core::station::{Activity, Brake};
 
 use super::Site;
-use crate::controller::gather::{ConfigGeneration, PAUSED};
+use crate::controller::gather::{ConfigGeneration, PAUSED, REGISTERED};
 use crate::execute::{Act, Stop};
+use crate::objects::ChargeStation;
 
 /// Checked right before each frame: leadership, brake, suspension as the stores know it now.
 pub(super) fn still_allowed(site: &Site<'_>, act: Act) -> Result<(), Stop> {
     let Site {
-        context, target, ..
+        context,
+        station,
+        target,
+        ..
     } = *site;
     let (leads, braked) = match (act, *context.brake.borrow()) {
         (Act::Read, brake) => (context.leadership.holds(), brake == Brake::NoCalls),
@@ -29,11 +33,25 @@ pub(super) fn still_allowed(site: &Site<'_>, act: Act) -> Result<(), Stop> {
     }
     match context.stores.stations.get(target) {
         None => Err(Stop("the ChargeStation was deleted".to_owned())),
+        Some(now) if now.uid() != station.uid() => {
+            Err(Stop("the ChargeStation was made anew".to_owned()))
+        }
         Some(now) if now.spec.suspend || now.annotations().contains_key(PAUSED) => {
             Err(Stop("the ChargeStation was suspended".to_owned()))
         }
+        Some(now) if act == Act::Write && !declares_the_same(&now, station) => Err(Stop(
+            "the ChargeStation has changed since the plan was made".to_owned(),
+        )),
         Some(_) => Ok(()),
     }
+}
+
+/// Is all of it as it was that selects configs, or bears on what they are to the station?
+fn declares_the_same(now: &ChargeStation, planned: &ChargeStation) -> bool {
+    now.metadata.generation == planned.metadata.generation
+        && now.labels() == planned.labels()
+        && now.annotations().contains_key(REGISTERED)
+            == planned.annotations().contains_key(REGISTERED)
 }
 
 /// What a pass was planned for; gathered once, since it is asked for before each frame.
