@@ -87,6 +87,11 @@ impl DesiredSetting {
         &self.layer().config
     }
 
+    /// The other configs that fight over the key, if it is in conflict: the verdict on it is theirs as well.
+    pub fn rivals(&self) -> &[ConfigRef] {
+        &self.vetted.rivals
+    }
+
     /// The generation of that config.
     pub fn generation(&self) -> i64 {
         self.layer().generation

@@ -37,6 +37,11 @@ fn a_conflict_names_both_values_and_configs() {
         State::Conflict,
         &["north/a", "\"2\"", "north/b", "\"3\"", "priority"],
     );
+    let desired = fight.desired();
+    assert_eq!(
+        desired.settings[&Key::from("Plain")].rivals(),
+        [config("b")]
+    );
 }
 
 #[test]
