@@ -434,3 +434,70 @@ async fn kstatus_never_calls_a_config_current_before_its_stations_have_it() -> R
     ensure!(has("500"), "a suspended config was written");
     Ok(())
 }
+
+/// A config for the station under a name of its own.
+fn named(name: &str, priority: i32, setting: Value, consent: &[&str]) -> Value {
+    let mut config = config("", "");
+    config["metadata"]["name"] = json!(name);
+    config["spec"]["priority"] = json!(priority);
+    config["spec"]["settings"] = json!([setting]);
+    config["spec"]["consent"] = json!(consent);
+    config
+}
+
+/// A fleet may be declared before its stations are built in: what is wrong is told then, and what is mended, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_mends_is_told_of_stations_that_have_never_connected() -> Result<()> {
+    let cluster = Cluster::new("mended").await?;
+    let _operator = cluster.operator().await?;
+    cluster.apply(&station()).await?;
+    let of = |vendor: &str, value: &str| {
+        let setting = json!({"key": "ConnectionTimeOut", "value": value});
+        let mut config = named(vendor, 0, setting, &[]);
+        config["spec"]["stations"] = json!({"hardware": {"vendor": vendor}});
+        config
+    };
+    let fight = |name: &str, priority: i32, value: &str| {
+        let setting = json!({"key": "HeartbeatInterval", "value": value});
+        named(name, priority, setting, &[])
+    };
+    let unknown = json!({"key": "NobodyKnowsThis", "value": "1"});
+    let secret = json!({"key": "NobodyKnowsThatEither", "valueFrom": {"secretKeyRef": {"name": "wifi", "key": "password"}}});
+
+    // Nothing is wrong with configs for two vendors, nor with a key that one of them knows.
+    cluster.apply(&of("amina", "60")).await?;
+    cluster.apply(&of("bender", "90")).await?;
+    let of_bender = json!({"key": "DlmPhase1Limit", "value": "16"});
+    cluster.apply(&named("limit", 0, of_bender, &[])).await?;
+    for config in ["csc/amina", "csc/bender", "csc/limit"] {
+        cluster.until(config, Called::Current).await?;
+    }
+
+    // Something is wrong; both of those that fight say so.
+    cluster.apply(&fight("first", 0, "300")).await?;
+    cluster.apply(&fight("second", 0, "600")).await?;
+    cluster
+        .apply(&named("consent", 0, unknown.clone(), &[]))
+        .await?;
+    cluster
+        .apply(&named("secret", 0, secret, &["Unknown"]))
+        .await?;
+    let wrong = ["csc/first", "csc/second", "csc/consent", "csc/secret"];
+    for config in wrong.into_iter().chain(["chst/cp-1"]) {
+        cluster.until(config, Called::Failed).await?;
+    }
+
+    // It is mended, and nobody has to wait for the station to connect.
+    cluster.apply(&fight("second", 1, "600")).await?;
+    cluster
+        .apply(&named("consent", 0, unknown, &["Unknown"]))
+        .await?;
+    let wifi = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "wifi"}, "stringData": {"password": "for-the-test"},
+    });
+    cluster.apply(&wifi).await?;
+    for object in wrong.into_iter().chain(["chst/cp-1"]) {
+        cluster.until(object, Called::Current).await?;
+    }
+    Ok(())
+}

@@ -3,16 +3,20 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* The name of most objects: the release's, with the chart's if it is not in it. Room is left for endings. */}}
+{{/*
+The name of most objects: the release's, with the chart's if it is not in it. Room is left for endings. A release's name
+may have dots, the name of a Service may not.
+*/}}
 {{- define "stationkeeper.fullname" -}}
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
 {{- else }}
 {{- $name := default .Chart.Name .Values.nameOverride }}
-{{- if contains $name .Release.Name }}
-{{- .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- $release := .Release.Name | replace "." "-" }}
+{{- if contains $name $release }}
+{{- $release | trunc 50 | trimSuffix "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" }}
+{{- printf "%s-%s" $release $name | trunc 50 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -100,9 +104,36 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   verbs: [get]
 {{- end }}
 
+{{/* A duration such as 1m30s, in milliseconds. */}}
+{{- define "stationkeeper.milliseconds" -}}
+{{- $units := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 }}
+{{- $sum := 0.0 }}
+{{- range regexFindAll "[0-9]+(\\.[0-9]+)?(ms|s|m|h)" . -1 }}
+{{- $sum = addf $sum (mulf (regexFind "^[0-9.]+" . | float64) (get $units (regexFind "[a-z]+$" .))) }}
+{{- end }}
+{{- int64 $sum }}
+{{- end }}
+
 {{/* What no schema can say. */}}
 {{- define "stationkeeper.validate" -}}
 {{- $values := .Values }}
+{{- range $labels := list "commonLabels" "podLabels" }}
+{{- range list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "stationkeeper.dev/leader" }}
+{{- if hasKey (get $values $labels | default dict) . }}
+{{- fail (printf "%s may not set the label %s, by which Services and the Deployment find their Pods: choose another label" $labels .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if eq (int $values.gateway.port) (int $values.admin.port) }}
+{{- fail (printf "gateway.port and admin.port are both %d: give one of them another port" (int $values.admin.port)) }}
+{{- end }}
+{{- with $values.leaderElection }}
+{{- $lease := include "stationkeeper.milliseconds" .leaseDuration | int64 }}
+{{- $renew := include "stationkeeper.milliseconds" .renewDeadline | int64 }}
+{{- if or (ge $renew $lease) (ge (include "stationkeeper.milliseconds" .retryPeriod | int64) $renew) }}
+{{- fail (printf "leaderElection: retryPeriod (%s) must be shorter than renewDeadline (%s), and that shorter than leaseDuration (%s)" .retryPeriod .renewDeadline .leaseDuration) }}
+{{- end }}
+{{- end }}
 {{- $needed := add (int $values.drainSeconds) 15 }}
 {{- if gt $needed (int64 $values.terminationGracePeriodSeconds) }}
 {{- fail (printf "drainSeconds (%d) does not fit: Kubernetes would kill the operator in the middle. Set terminationGracePeriodSeconds to at least %d, or drainSeconds to less" (int $values.drainSeconds) $needed) }}

@@ -50,6 +50,8 @@ const BUILT_IN: &[(&str, &str)] = &[
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     documents: Vec<Arc<Layered>>,
+    /// Every name of a key in any document, aliases included, folded: whatever stations the document is for.
+    names: Arc<BTreeSet<String>>,
     /// What was merged already, by the documents that match and how specifically: a fleet has far fewer of these than
     /// stations. It changes no answer, only the time that one takes.
     merged: Arc<Mutex<BTreeMap<Matching, StationCatalogue>>>,
@@ -97,10 +99,7 @@ impl Catalogue {
             .get_or_init(|| {
                 let documents = Self::built_in_documents()
                     .expect("a test proves that the embedded catalogue loads");
-                Arc::new(Self {
-                    documents,
-                    merged: Arc::default(),
-                })
+                Arc::new(Self::of(documents))
             })
             .clone()
     }
@@ -144,10 +143,20 @@ impl Catalogue {
             .map(|user| Arc::new(Layered::of_user(user)))
             .collect();
         users.sort_by(|a, b| a.name.cmp(&b.name));
-        Arc::new(Self {
-            documents: built_in.chain(users).collect(),
+        Arc::new(Self::of(built_in.chain(users).collect()))
+    }
+
+    fn of(documents: Vec<Arc<Layered>>) -> Self {
+        let entries = documents.iter().flat_map(|layered| &layered.document.keys);
+        let names = entries.flat_map(|entry| {
+            let aliases = entry.aliases.iter().flatten();
+            std::iter::once(&entry.key).chain(aliases).map(Key::folded)
+        });
+        Self {
+            names: Arc::new(names.collect()),
+            documents,
             merged: Arc::default(),
-        })
+        }
     }
 
     /// What holds for one station, by what it reported. Cheap to clone; the merging is done once for all stations that
@@ -173,6 +182,7 @@ impl Catalogue {
             matching
                 .iter()
                 .map(|&(index, rank)| (self.documents[index].as_ref(), rank)),
+            Arc::clone(&self.names),
         );
         if merged.len() >= MOST_MERGED {
             merged.clear();

@@ -1,7 +1,8 @@
 //! Recall: what still holds of a station that this process has never seen, from what status keeps.
 //!
 //! An offline station keeps its last states, marked stale; that must hold across a restart of ours, although what it
-//! reported is not kept (section 6 of the design).
+//! reported is not kept (section 6 of the design). What follows from the configs alone is not recalled: it is decided anew
+//! without asking the station, and a person may have mended it meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -28,10 +29,9 @@ pub fn remembered(
                 verdict.state,
                 State::Unknown | State::Pending | State::Drifted
             );
-            let Some(setting) = desired
-                .settings
-                .get(&verdict.key)
-                .filter(|_| nothing_decided)
+            let setting = desired.settings.get(&verdict.key);
+            let Some(setting) =
+                setting.filter(|setting| nothing_decided && setting.barrier.is_none())
             else {
                 return verdict;
             };
@@ -50,7 +50,8 @@ pub fn remembered(
                 // A key that was never read has nothing to remember, and why it was not may have changed since.
                 Some(told)
                     if told.desired.as_deref() == verdict.desired.as_deref()
-                        && told.state != State::Unknown =>
+                        && told.state != State::Unknown
+                        && !is_by_config(told) =>
                 {
                     as_told(told, verdict)
                 }
@@ -82,11 +83,30 @@ fn by_key(deviations: &[Deviation]) -> BTreeMap<&Key, &Deviation> {
 
 /// Does a verdict differ from what was told only by the line?
 fn holds_on(told: &Deviation, verdict: &KeyVerdict) -> bool {
-    let by_the_line = verdict.reason == Reason::Offline
+    let by_the_line = (verdict.reason == Reason::Offline && !is_by_config(told))
         || (told.state, told.reason) == (verdict.state, verdict.reason);
     by_the_line
         && told.desired.as_deref() == verdict.desired.as_deref()
         && told.observed.as_deref() == verdict.observed.as_deref()
+}
+
+/// Did what was told follow from the configs, whatever the station showed? (Rows 1 and 2 of the table.)
+fn is_by_config(told: &Deviation) -> bool {
+    matches!(
+        told.state,
+        State::NotApplicable
+            | State::Invalid
+            | State::Conflict
+            | State::NeedsConsent
+            | State::SecretMissing
+    ) || matches!(
+        told.reason,
+        Reason::Suspended
+            | Reason::Paused
+            | Reason::ConfigInvalid
+            | Reason::ConfigUnreadable
+            | Reason::ConfigUndecidable
+    )
 }
 
 fn as_told(told: &Deviation, verdict: KeyVerdict) -> KeyVerdict {

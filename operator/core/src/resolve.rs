@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::catalogue::{Definition, StationCatalogue};
-use crate::layer::{Layer, Mode, Setting, SettingValue, Standing};
+use crate::layer::{HeldLayer, Layer, Mode, Setting, SettingValue, Standing};
 use crate::value;
 use crate::words::{ConfigRef, Key};
 
@@ -34,7 +34,8 @@ pub struct ResolvedSetting {
 }
 
 /// Resolves. Neither the order of the layers nor that of their settings matters. Equal priority and equal (typed)
-/// values is no conflict; a held layer takes part like any other.
+/// values is no conflict; a held layer takes part like any other, but for one that may not be for this station at all: it
+/// holds its keys, and no conflict is told before it is known to be there.
 ///
 /// Among layers of equal priority that agree on the value, the most careful one wins: a held one before an active one,
 /// Report before Enforce, then by namespace and name. It is up to a person to give one of them the higher priority.
@@ -147,24 +148,33 @@ fn value_order(value: &SettingValue) -> (u8, &str) {
 
 fn winner(rivals: &[Claim<'_>]) -> ResolvedSetting {
     let best = &rivals[0];
-    let fighting = rivals
+    let fighters: Vec<&Claim<'_>> = rivals
         .iter()
         .take_while(|claim| claim.layer.priority == best.layer.priority)
-        .any(|claim| fights(&best.definition, &best.setting.value, &claim.setting.value));
-    let first = if fighting {
-        first_by_name(rivals)
-    } else {
-        best
-    };
-    let conflict = rivals
-        .iter()
-        .filter(|claim| fighting && claim.layer.priority == first.layer.priority)
-        .filter(|claim| {
+        .filter(|claim| is_decided(claim))
+        .collect();
+    let fighting = fighters.first().is_some_and(|first| {
+        fighters.iter().any(|claim| {
             fights(
                 &first.definition,
                 &first.setting.value,
                 &claim.setting.value,
             )
+        })
+    });
+    let first = match fighting {
+        true => first_by_name(&fighters).unwrap_or(best),
+        false => best,
+    };
+    let conflict = fighters
+        .iter()
+        .filter(|claim| {
+            fighting
+                && fights(
+                    &first.definition,
+                    &first.setting.value,
+                    &claim.setting.value,
+                )
         })
         .map(|claim| (claim.layer.config.clone(), claim.setting.clone()))
         .collect();
@@ -176,13 +186,18 @@ fn winner(rivals: &[Claim<'_>]) -> ResolvedSetting {
     }
 }
 
-fn first_by_name<'a, 'b>(rivals: &'b [Claim<'a>]) -> &'b Claim<'a> {
-    let priority = rivals[0].layer.priority;
-    let equals = rivals
-        .iter()
-        .take_while(|claim| claim.layer.priority == priority);
+/// Is it known that the layer is for this station? One of which it is not holds its keys, and fights nobody: two configs
+/// for the hardware of two vendors never meet.
+fn is_decided(claim: &Claim<'_>) -> bool {
+    match &claim.layer.standing {
+        Standing::Active => true,
+        Standing::Held { reason, .. } => *reason != HeldLayer::Undecidable,
+    }
+}
+
+fn first_by_name<'a, 'b>(equals: &[&'b Claim<'a>]) -> Option<&'b Claim<'a>> {
     let name = |claim: &&Claim<'_>| (claim.layer.config.clone(), claim.setting.key.clone());
-    equals.min_by_key(name).unwrap_or(&rivals[0])
+    equals.iter().copied().min_by_key(name)
 }
 
 /// Do two values of equal priority want different things? A Secret that is missing may turn out to be any secret.

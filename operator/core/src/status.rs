@@ -245,16 +245,17 @@ fn stall(verdict: &KeyVerdict) -> Option<&'static str> {
 }
 
 /// The same conditions for a station that cannot go on by itself for a reason that no key has: Ready is False, Stalled
-/// is True, and nothing is Reconciling. A reason that the keys gave already stays.
+/// is True, and nothing is Reconciling. The reason comes before any that a key gave, since no key can be mended before.
 pub fn stalled(conditions: Vec<Condition>, reason: &str, message: &str) -> Vec<Condition> {
-    if conditions.iter().any(|told| told.kind == "Stalled") {
-        return conditions;
-    }
     let mut told: Vec<Condition> = conditions
         .into_iter()
-        .filter(|told| told.kind != "Reconciling")
-        .map(|told| match told.kind.as_str() {
-            "Ready" => condition("Ready", false, reason, message),
+        .filter(|told| told.kind != "Reconciling" && told.kind != "Stalled")
+        .map(|told| match (told.kind.as_str(), told.status.as_str()) {
+            ("Ready", _) => condition("Ready", false, reason, message),
+            ("InSync", "False") => {
+                let message = format!("{message}; {}", told.message);
+                condition("InSync", false, &told.reason, message)
+            }
             _ => told,
         })
         .collect();

@@ -18,7 +18,7 @@ use crate::observed::{Observed, Reading};
 use crate::resolve::Resolved;
 use crate::rules::{Declared, check_declared};
 use crate::state::{Reason, State};
-use crate::station::StationFacts;
+use crate::station::{Link, StationFacts};
 use crate::value;
 use crate::words::{ConfigRef, Finding, Key, Severity, Text};
 use vetted::VettedSetting;
@@ -85,6 +85,11 @@ impl DesiredSetting {
     /// Whose setting it is.
     pub fn config(&self) -> &ConfigRef {
         &self.layer().config
+    }
+
+    /// The other configs that fight over the key, if it is in conflict: the verdict on it is theirs as well.
+    pub fn rivals(&self) -> &[ConfigRef] {
+        &self.vetted.rivals
     }
 
     /// The generation of that config.
@@ -174,6 +179,7 @@ impl Vetted {
             settings.push(desired_setting(
                 vetted,
                 station,
+                &self.catalogue,
                 profiles.as_deref(),
                 reading,
             ));
@@ -199,6 +205,7 @@ impl Vetted {
 fn desired_setting(
     vetted: &Arc<VettedSetting>,
     station: &StationFacts,
+    catalogue: &StationCatalogue,
     profiles: Option<&[String]>,
     reading: Option<&Reading>,
 ) -> DesiredSetting {
@@ -212,10 +219,11 @@ fn desired_setting(
         ..
     } = vetted.as_ref();
     let may_be_written = || !is_read_only(definition, reading);
+    let decided = || definition.known || !is_yet_to_be_known(key, station, catalogue);
     let barrier = barrier::on_this_station(key, definition, station.role, profiles)
         .map(Arc::new)
         .or_else(|| barrier.clone())
-        .or_else(|| consent.clone().filter(|_| may_be_written()))
+        .or_else(|| consent.clone().filter(|_| may_be_written() && decided()))
         .or_else(|| contradiction.clone());
     let alternative = match (value, reading.and_then(Reading::value)) {
         (SettingValue::Plain(value), Some(shown)) if value != shown => {
@@ -228,6 +236,14 @@ fn desired_setting(
         barrier,
         alternative,
     }
+}
+
+/// Will a catalogue speak of the key once the station has said what it is? It may not be called before, and neither config
+/// nor station waits for a person.
+fn is_yet_to_be_known(key: &Key, station: &StationFacts, catalogue: &StationCatalogue) -> bool {
+    station.device.vendor.is_none()
+        && station.link != Link::Ready
+        && catalogue.is_known_anywhere(key)
 }
 
 /// The profiles that the station supports, in lower case. An empty list tells nothing: every station has Core.

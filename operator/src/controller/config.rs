@@ -150,12 +150,7 @@ async fn summarise(
             seen: told.seen,
             current: at == Some(&present) && !told.progressing,
             stalled: told.stalled.clone(),
-            keys: told
-                .verdicts
-                .iter()
-                .filter(|verdict| verdict.config == reference)
-                .cloned()
-                .collect(),
+            keys: told.of_config(&reference).cloned().collect(),
         });
     }
     let summary = config_status(&summaries, prepared.mistake.as_deref(), prepared.suspended);

@@ -14,7 +14,7 @@ use stationkeeper_core::memory::Memory;
 use stationkeeper_core::observed::Observed;
 use stationkeeper_core::plan::KeyVerdict;
 use stationkeeper_core::station::StationFacts;
-use stationkeeper_core::words::Key;
+use stationkeeper_core::words::{ConfigRef, Key};
 
 use super::gather::ConfigGeneration;
 use crate::objects::ChargeStation;
@@ -59,6 +59,20 @@ pub struct Live {
 /// A station that has booted says so once it has a connection: a round trip takes up to a second in the field.
 const INTRODUCTION: Duration = Duration::from_secs(2);
 
+impl Told {
+    /// The verdicts that a config is told of: on the keys that it won, and on those that it fights over.
+    pub fn of_config<'a>(
+        &'a self,
+        config: &'a ConfigRef,
+    ) -> impl Iterator<Item = &'a KeyVerdict> + 'a {
+        self.verdicts.iter().filter(move |verdict| {
+            let rivals = || self.rivals.iter();
+            verdict.config == *config
+                || rivals().any(|(key, rival)| rival == config && *key == verdict.key)
+        })
+    }
+}
+
 impl Live {
     /// A station that has just come back, and needs no BootNotification since its registration is remembered, may be about
     /// to send one all the same. What a difference means depends on it (section 6 of the design, row 19), so for a moment
@@ -76,6 +90,8 @@ impl Live {
 pub struct Told {
     /// Every managed key.
     pub verdicts: Arc<[KeyVerdict]>,
+    /// The keys over which configs fight, with the configs that the verdicts do not name.
+    pub rivals: Arc<[(Key, ConfigRef)]>,
     /// The configs that apply, with the generation that the verdicts speak of.
     pub layers: Arc<[ConfigGeneration]>,
     /// What was known of the station besides its keys.

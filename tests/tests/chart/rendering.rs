@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use stationkeeper_tests::operator::stationkeeper;
 
-use crate::helm::{CHART, Helm, NAMESPACE, of_kind, the, values_files};
+use crate::helm::{CHART, Helm, NAMESPACE, objects, of_kind, the, values_files};
 
 /// Renders the chart with `--set` for each of the values.
 async fn rendered(values: &[&str]) -> Result<Vec<Value>> {
@@ -408,6 +408,30 @@ async fn values_that_cannot_be_are_refused_with_what_to_do() -> Result<()> {
             &["gateway.ingress.enabled=true"],
             "needs gateway.ingress.hosts",
         ),
+        (
+            &["admin.port=9220"],
+            "gateway.port and admin.port are both 9220",
+        ),
+        (
+            &["leaderElection.renewDeadline=15s"],
+            "shorter than leaseDuration (15s)",
+        ),
+        (
+            &["leaderElection.retryPeriod=1m"],
+            "retryPeriod (1m) must be shorter",
+        ),
+        (
+            &["leaderElection.leaseDuration=900ms"],
+            "leaseDuration (900ms)",
+        ),
+        (
+            &["commonLabels.app\\.kubernetes\\.io/name=mine"],
+            "commonLabels may not set the label app.kubernetes.io/name",
+        ),
+        (
+            &["podLabels.stationkeeper\\.dev/leader=yes"],
+            "podLabels may not set the label stationkeeper.dev/leader",
+        ),
         // Of the schema.
         (&["replica=2"], "replica"),
         (&["gateway.tls.secret=a"], "secret"),
@@ -418,6 +442,51 @@ async fn values_that_cannot_be_are_refused_with_what_to_do() -> Result<()> {
         (&["replicas=two"], "replicas"),
     ] {
         refused(values, words).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn values_that_were_emptied_with_null_are_as_good_as_empty_ones() -> Result<()> {
+    let emptied = [
+        "commonLabels",
+        "imagePullSecrets",
+        "watchNamespaces",
+        "resources",
+        "podAnnotations",
+        "podLabels",
+        "nodeSelector",
+        "tolerations",
+        "affinity",
+        "extraArgs",
+        "extraEnv",
+        "extraVolumes",
+        "extraVolumeMounts",
+    ];
+    let emptied = emptied.map(|value| format!("{value}=null"));
+    let emptied: Vec<&str> = emptied.iter().map(String::as_str).collect();
+    ensure!(
+        of_kind(&rendered(&emptied).await?, "Deployment").len() == 1,
+        "no Deployment"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_release_may_have_dots_in_its_name() -> Result<()> {
+    for helm in Helm::ALL {
+        let template = [
+            "template",
+            "keeper.north",
+            CHART,
+            "--set=charging.authorize=any",
+        ];
+        let text = helm.alone(&template).await?.success()?;
+        for object in objects(&text)? {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            let may = ["CustomResourceDefinition"].contains(&object["kind"].as_str().unwrap_or(""));
+            ensure!(may || !name.contains('.'), "{helm:?}: {name}");
+        }
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! documents contradict each other or overstep what they may do.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::definition::{Definition, Fact, KeyEntry, Source};
@@ -117,8 +118,11 @@ impl Layered {
     }
 }
 
-/// Merges documents, the lowest rank first.
-pub(super) fn merge<'a>(documents: impl Iterator<Item = (&'a Layered, u16)>) -> StationCatalogue {
+/// Merges documents, the lowest rank first. `names`: those of all documents, whatever stations they are for.
+pub(super) fn merge<'a>(
+    documents: impl Iterator<Item = (&'a Layered, u16)>,
+    names: Arc<BTreeSet<String>>,
+) -> StationCatalogue {
     let mut definitions: Vec<Definition> = Vec::new();
     let mut quirks = Quirks::default();
     let mut quirk_source = None;
@@ -155,7 +159,7 @@ pub(super) fn merge<'a>(documents: impl Iterator<Item = (&'a Layered, u16)>) -> 
     }
     findings.sort();
     findings.dedup();
-    StationCatalogue::new(definitions, quirks, findings)
+    StationCatalogue::new(definitions, quirks, findings, names)
 }
 
 /// What one document says by itself, entry by entry. Quirks are left out: they are habits, and no facts about a key.

@@ -1,7 +1,7 @@
 //! The definitions and quirks that hold for one station, and how a name finds its definition.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
@@ -29,6 +29,8 @@ struct Contents {
     findings: Vec<Finding>,
     /// The documents that each finding is about.
     about: Vec<Vec<String>>,
+    /// The names, folded, in all documents, whatever stations they are for.
+    anywhere: Arc<BTreeSet<String>>,
 }
 
 /// One and the same, not only equal: made once for a kind of device, and shared since.
@@ -51,6 +53,7 @@ impl StationCatalogue {
         definitions: Vec<Definition>,
         quirks: Quirks,
         findings: Vec<(Finding, Vec<String>)>,
+        anywhere: Arc<BTreeSet<String>>,
     ) -> Self {
         let (findings, about) = findings.into_iter().unzip();
         let mut names = Vec::new();
@@ -79,6 +82,7 @@ impl StationCatalogue {
                 quirks,
                 findings,
                 about,
+                anywhere,
             }),
         }
     }
@@ -106,6 +110,12 @@ impl StationCatalogue {
     pub fn find(&self, key: &Key) -> Option<&Definition> {
         self.index_of(key)
             .map(|index| self.contents.definitions[index].as_ref())
+    }
+
+    /// Does any catalogue know a key, be it one for other stations? Then nothing can be said of the key for a station that
+    /// has not said what it is.
+    pub fn is_known_anywhere(&self, key: &Key) -> bool {
+        self.contents.anywhere.contains(&key.folded())
     }
 
     /// All definitions, in the order of the documents.

@@ -11,7 +11,7 @@ use crate::plan::digest_of;
 use crate::resolve::{Resolved, ResolvedSetting};
 use crate::state::State;
 use crate::value;
-use crate::words::{Finding, Key, Severity};
+use crate::words::{ConfigRef, Finding, Key, Severity};
 
 /// Settings that were vetted: [`Vetted::for_station`] says the rest.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +40,8 @@ pub(super) struct VettedSetting {
     pub(super) contradiction: Option<Arc<Barrier>>,
     /// What memory keeps of it when it is in sync; `None` for secrets.
     pub(super) digest: Option<u32>,
+    /// The other configs that fight over the key at the same priority.
+    pub(super) rivals: Vec<ConfigRef>,
 }
 
 /// Vets settings by the catalogue that they were resolved with.
@@ -79,7 +81,7 @@ fn vet_one(key: &Key, resolved: &ResolvedSetting, findings: &[&Finding]) -> Vett
         setting,
         layer,
         definition,
-        conflict: _,
+        conflict,
     } = resolved;
     let value = match &setting.value {
         SettingValue::Plain(value) => SettingValue::Plain(value::to_wire(definition, value).into()),
@@ -99,5 +101,6 @@ fn vet_one(key: &Key, resolved: &ResolvedSetting, findings: &[&Finding]) -> Vett
         consent: barrier::consent(key, resolved).map(Arc::new),
         contradiction: contradiction
             .map(|finding| Arc::new(Barrier::of_finding(finding, State::Conflict))),
+        rivals: conflict.iter().map(|(config, _)| config.clone()).collect(),
     }
 }

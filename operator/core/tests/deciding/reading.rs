@@ -1,7 +1,8 @@
 //! What is asked, and when.
 
 use jiff::SignedDuration;
-use stationkeeper_core::memory::{FORMAT_VERSION, Falls};
+use stationkeeper_core::layer::{Consent, HeldLayer, Layer, Setting, SettingValue, Standing};
+use stationkeeper_core::memory::{FORMAT_VERSION, Falls, Memory};
 use stationkeeper_core::observed::Reading;
 use stationkeeper_core::outcome::intend;
 use stationkeeper_core::recall;
@@ -175,6 +176,77 @@ fn why_a_key_was_never_read_is_told_as_it_is_now() {
         deaf.verdict("Other").message,
         "Other was not read yet: it answers nothing; it is tried again"
     );
+}
+
+#[test]
+fn what_a_person_has_mended_is_not_recalled() {
+    let offline = |layers: &[Layer]| {
+        scene(layers).with(|scene| {
+            scene.station.link = Link::Offline;
+            scene.memory = Memory {
+                format_version: FORMAT_VERSION,
+                ..Memory::default()
+            };
+        })
+    };
+    let missing = Layer {
+        settings: vec![Setting {
+            key: Key::from("Password"),
+            value: SettingValue::SecretMissing {
+                message: "there is no Secret".to_owned(),
+            },
+            mode: None,
+        }],
+        ..base(&[])
+    };
+    let found = Layer {
+        settings: vec![secret("Password", "v1")],
+        ..base(&[])
+    };
+    let hazardous = base(&[("Safety", "2")]);
+    let mut suspended = base(&[("Plain", "2")]);
+    suspended.standing = Standing::Held {
+        reason: HeldLayer::Suspended,
+        message: "suspended".to_owned(),
+    };
+    let mended: [(&str, Vec<Layer>, Vec<Layer>); 4] = [
+        ("Password", vec![missing], vec![found]),
+        (
+            "Safety",
+            vec![hazardous.clone()],
+            vec![consenting(hazardous, &[Consent::Safety])],
+        ),
+        (
+            "Plain",
+            vec![
+                layer("a", 1, &[("Plain", "2")]),
+                layer("b", 1, &[("Plain", "3")]),
+            ],
+            vec![
+                layer("a", 1, &[("Plain", "2")]),
+                layer("b", 0, &[("Plain", "3")]),
+            ],
+        ),
+        ("Plain", vec![suspended], vec![base(&[("Plain", "2")])]),
+    ];
+    for (key, before, after) in mended {
+        let before = offline(&before);
+        let told = station_status(&before.plan(), &before.station, false).deviations;
+        let after = offline(&after);
+        let plan = after.plan();
+        let now = recall::remembered(&after.desired(), &plan.memory, &told, plan.keys.clone());
+        assert_eq!(now, plan.keys, "{key}: {told:#?}");
+        assert_eq!(
+            recall::unbroken(&told, plan.keys.clone()),
+            plan.keys,
+            "{key}"
+        );
+        // And what has come to stand in the way since is told at once.
+        let told = station_status(&after.plan(), &after.station, false).deviations;
+        let plan = before.plan();
+        let now = recall::remembered(&before.desired(), &plan.memory, &told, plan.keys.clone());
+        assert_eq!(now, plan.keys, "{key}: {told:#?}");
+    }
 }
 
 #[test]

@@ -118,6 +118,44 @@ fn a_held_layer_wins_and_never_falls_through() {
 }
 
 #[test]
+fn a_layer_that_may_not_be_for_the_station_holds_its_keys_and_fights_nobody() {
+    let undecided = |name: &str, value: &str| {
+        let mut layer = layer(name, 1, &[("Plain", value)]);
+        layer.standing = Standing::Held {
+            reason: HeldLayer::Undecidable,
+            message: "undecided".to_owned(),
+        };
+        layer
+    };
+    let is_held = |layers: &[Layer], expect: &str| {
+        let winner = resolved(layers, "Plain");
+        assert!(winner.conflict.is_empty(), "{:?}", winner.conflict);
+        assert_eq!(winner.layer.config, config(expect));
+    };
+    // For the hardware of two vendors, and the station has not said what it is.
+    is_held(&[undecided("a", "2"), undecided("b", "3")], "a");
+    // It does not fall to the other, either.
+    is_held(
+        &[layer("a", 1, &[("Plain", "2")]), undecided("b", "3")],
+        "b",
+    );
+    is_held(
+        &[undecided("z", "2"), held(layer("zz", 1, &[("Plain", "3")]))],
+        "z",
+    );
+    // Those that are for the station fight all the same.
+    let layers = [
+        undecided("a", "4"),
+        layer("b", 1, &[("Plain", "2")]),
+        layer("c", 1, &[("Plain", "3")]),
+    ];
+    let fought = resolved(&layers, "Plain");
+    assert_eq!(fought.layer.config, config("b"));
+    assert_eq!(fought.conflict.len(), 1);
+    assert_eq!(fought.conflict[0].0, config("c"));
+}
+
+#[test]
 fn of_agreeing_layers_the_most_careful_wins() {
     let mut report = layer("z", 1, &[("Plain", "1")]);
     report.mode = Mode::Report;

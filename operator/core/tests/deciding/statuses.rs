@@ -6,7 +6,7 @@ use stationkeeper_core::plan::{KeyVerdict, Plan};
 use stationkeeper_core::state::{Reason, State};
 use stationkeeper_core::station::{Activity, Link};
 use stationkeeper_core::status::{
-    Condition, ConfigStatus, MAX_DEVIATIONS, MAX_EXAMPLES, StationSummary, config_status,
+    Condition, ConfigStatus, MAX_DEVIATIONS, MAX_EXAMPLES, StationSummary, config_status, stalled,
     station_status, transitions,
 };
 use stationkeeper_core::words::Key;
@@ -209,6 +209,43 @@ fn only_what_a_person_must_mend_stalls() {
         );
         let in_sync = format!("InSync=False {reason}");
         check(reason, &scene, &[&ready, &in_sync, CONNECTED, &stalled]);
+    }
+}
+
+#[test]
+fn what_keeps_the_whole_station_away_is_told_before_its_keys() {
+    let invalid = scene(&[base(&[("Plain", "abc")])]);
+    for scene in [plain_scene("1"), plain_scene("2"), invalid] {
+        let status = station_status(&scene.plan(), &scene.station, false);
+        let conditions = stalled(status.conditions.clone(), "SecretMissing", "no password");
+        let kinds = told(&conditions);
+        assert!(
+            kinds.contains(&"Ready=False SecretMissing".to_owned()),
+            "{kinds:?}"
+        );
+        assert!(
+            kinds.contains(&"Stalled=True SecretMissing".to_owned()),
+            "{kinds:?}"
+        );
+        assert_eq!(
+            kinds.iter().filter(|told| told.contains("Stalled")).count(),
+            1
+        );
+        assert!(
+            !kinds.iter().any(|told| told.contains("Reconciling")),
+            "{kinds:?}"
+        );
+        let in_sync = |conditions: &[Condition]| {
+            let found = conditions
+                .iter()
+                .find(|condition| condition.kind == "InSync");
+            found.cloned().expect("InSync is always there")
+        };
+        let (before, now) = (in_sync(&status.conditions), in_sync(&conditions));
+        assert_eq!((&before.status, &before.reason), (&now.status, &now.reason));
+        let said =
+            now.message.starts_with("no password; ") && now.message.ends_with(&before.message);
+        assert_eq!(said, now.status == "False", "{now:?}");
     }
 }
 

@@ -2,7 +2,8 @@
 
 use stationkeeper_core::layer::{Consent, SettingValue};
 use stationkeeper_core::state::{Reason, State};
-use stationkeeper_core::words::{Key, Severity};
+use stationkeeper_core::station::Link;
+use stationkeeper_core::words::{Device, Key, Severity};
 
 use crate::given::*;
 
@@ -36,6 +37,11 @@ fn a_conflict_names_both_values_and_configs() {
         "Plain",
         State::Conflict,
         &["north/a", "\"2\"", "north/b", "\"3\"", "priority"],
+    );
+    let desired = fight.desired();
+    assert_eq!(
+        desired.settings[&Key::from("Plain")].rivals(),
+        [config("b")]
     );
 }
 
@@ -135,6 +141,41 @@ fn a_missing_consent_is_named() {
         &[Consent::ConnectionCritical, Consent::NoFallback],
     );
     free(&scene(&[whole]), "Url");
+}
+
+#[test]
+fn a_key_of_some_vendor_needs_no_consent_before_the_station_has_said_what_it_is() {
+    let of_maker = catalogue_of(
+        "sources: {test: {publisher: Tests, title: keys of a maker}}\nsource: test\nmatch: [{vendor: Maker}]\n\
+         keys: [{key: MakersOwn, aliases: [MakersOther], type: Integer, access: ReadWrite, hazard: [None]}]",
+    );
+    let new = |key: &str| {
+        scene(&[base(&[(key, "2")])]).with(|scene| {
+            scene.catalogue = of_maker.clone();
+            scene.station.device = Device::default();
+            scene.station.link = Link::Offline;
+        })
+    };
+    for key in ["MakersOwn", "makersown", "MakersOther"] {
+        free(&new(key), key);
+        let unregistered = new(key).with(|scene| scene.station.link = Link::Unregistered);
+        free(&unregistered, key);
+        assert!(unregistered.plan().changes.is_empty());
+    }
+    // What no catalogue knows is told at once.
+    check(
+        &new("Mystery"),
+        "Mystery",
+        State::NeedsConsent,
+        &["Unknown"],
+    );
+    // So it is once the station may be called, and has said nothing or something else.
+    let callable = new("MakersOwn").with(|scene| scene.station.link = Link::Ready);
+    check(&callable, "MakersOwn", State::NeedsConsent, &["Unknown"]);
+    let other = new("MakersOwn").with(|scene| {
+        scene.station.device.vendor = Some("Other".to_owned());
+    });
+    check(&other, "MakersOwn", State::NeedsConsent, &["Unknown"]);
 }
 
 #[test]

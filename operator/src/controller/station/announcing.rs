@@ -58,6 +58,7 @@ pub(super) async fn announce(
                 stale: true,
                 ..told_of(
                     planned.keys,
+                    desired,
                     declared.configs(),
                     &known.facts,
                     &current,

@@ -93,6 +93,7 @@ pub(super) async fn conclude(
         in_grace: grace.is_some(),
         ..told_of(
             std::mem::take(&mut planned.keys),
+            desired,
             declared.configs(),
             &known.facts,
             &current,

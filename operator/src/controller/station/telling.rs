@@ -9,6 +9,7 @@ use stationkeeper_core::plan::KeyVerdict;
 use stationkeeper_core::state::State;
 use stationkeeper_core::station::StationFacts;
 use stationkeeper_core::status::{self, Deviation, MAX_DEVIATIONS, Transition};
+use stationkeeper_core::validate::Desired;
 use stationkeeper_core::words::ConfigRef;
 
 use super::Site;
@@ -29,13 +30,19 @@ pub(super) fn deviations(station: &ChargeStation) -> &[Deviation] {
 /// What there is to tell after a plan.
 pub(super) fn told_of(
     verdicts: Vec<KeyVerdict>,
+    desired: &Desired,
     layers: &Arc<[ConfigGeneration]>,
     facts: &StationFacts,
     station: &ChargeStation,
     connected: bool,
 ) -> Told {
+    let fought_over = desired.settings.values().flat_map(|setting| {
+        let rivals = setting.rivals().iter();
+        rivals.map(|rival| (setting.key().clone(), rival.clone()))
+    });
     Told {
         verdicts: verdicts.into(),
+        rivals: fought_over.collect(),
         layers: Arc::clone(layers),
         facts: Some(Arc::new(facts.clone())),
         connected,

@@ -125,6 +125,7 @@ async fn record_intent(
         progressing: true,
         ..told_of(
             std::mem::take(&mut planned.keys),
+            desired,
             declared.configs(),
             &known.facts,
             &recorded,
