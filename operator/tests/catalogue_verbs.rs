@@ -128,16 +128,26 @@ fn the_export_writes_ranges_values_hazards_and_recommendations_as_asked() {
         serde_json::json!(["ConnectionCritical", "Irreversible"])
     );
     let interval = row(&rows, None, "MeterValueSampleInterval");
-    assert_eq!(interval["recommended"], "900");
+    assert_eq!(interval["recommended"], "300");
     assert_eq!(
         interval["recommendations"][1],
-        serde_json::json!({"value": "300", "by": "GreenFlux", "when": "AC with Smart Charging"})
+        serde_json::json!({"value": "900", "by": "GreenFlux", "when": "AC"})
     );
     let profiles = row(&rows, None, "SupportedFeatureProfiles");
     assert_eq!(
         profiles["values"][0],
         serde_json::json!({"code": "Core", "label": null})
     );
+}
+
+#[test]
+fn a_recommendation_for_some_stations_is_not_exported_as_one_for_all() {
+    let rows = exported();
+    let strictness = row(&rows, Some("Bender"), "SSLModeClient");
+    assert_eq!(strictness["recommended"], Json::Null);
+    assert_eq!(strictness["recommendations"][0]["value"], "Skip host check");
+    let ciphers = row(&rows, Some("Bender"), "OcppConStrictTls");
+    assert_eq!(ciphers["recommended"], "Only secure ciphers");
 }
 
 #[test]
