@@ -170,12 +170,47 @@ fn a_known_key_is_explained_per_reference_with_sources() {
 
 #[test]
 fn explain_tells_what_it_takes_to_write_a_key() {
-    let told = json(&["explain", "NetworkConfigurationPriority", "-o", "json"]);
-    let says = told["keys"][0]["writing"][0]["says"].as_str().unwrap();
-    assert!(
-        says.contains("ConnectionCritical") && says.contains("next boot"),
-        "{says}"
-    );
+    for (key, vendor, expected) in [
+        (
+            "NetworkConnectionProfile1",
+            "Amina",
+            "written with the consents ConnectionCritical and NoFallback, while the station is idle, over a connection \
+             with a password; takes effect at once",
+        ),
+        (
+            "WLANPassword",
+            "Bender",
+            "written with the consents ConnectionCritical and NoFallback, from a Secret, while the station is idle, over \
+             a connection with a password; takes effect at once",
+        ),
+        (
+            "RCMBIEC62955Mode",
+            "Bender",
+            "written with the consents Irreversible and Safety; takes effect with the next boot",
+        ),
+        // Never written in this version, whoever consents.
+        (
+            "NetworkConfigurationPriority",
+            "Amina",
+            "held in this version",
+        ),
+        (
+            "OCPPBackendJSONURL",
+            "Bender",
+            "no Reset of ours may follow",
+        ),
+        ("AuthorizationKey", "Amina", "refused in this version"),
+        ("SecurityProfile", "Ensto", "refused in this version"),
+    ] {
+        let told = json(&["explain", key, "--vendor", vendor, "-o", "json"]);
+        let writing = told["keys"][0]["writing"]
+            .as_array()
+            .unwrap()
+            .last()
+            .unwrap();
+        let says = writing["says"].as_str().unwrap();
+        assert!(says.contains(expected), "{key}: {says}");
+    }
     let told = json(&["explain", "DlmState", "--vendor", "ensto", "-o", "json"]);
     let says = told["keys"][0]["writing"][0]["says"].as_str().unwrap();
     assert!(says.contains("never drift"), "{says}");
