@@ -128,16 +128,26 @@ fn the_export_writes_ranges_values_hazards_and_recommendations_as_asked() {
         serde_json::json!(["ConnectionCritical", "Irreversible"])
     );
     let interval = row(&rows, None, "MeterValueSampleInterval");
-    assert_eq!(interval["recommended"], "900");
+    assert_eq!(interval["recommended"], "300");
     assert_eq!(
         interval["recommendations"][1],
-        serde_json::json!({"value": "300", "by": "GreenFlux", "when": "AC with Smart Charging"})
+        serde_json::json!({"value": "900", "by": "GreenFlux", "when": "AC"})
     );
     let profiles = row(&rows, None, "SupportedFeatureProfiles");
     assert_eq!(
         profiles["values"][0],
         serde_json::json!({"code": "Core", "label": null})
     );
+}
+
+#[test]
+fn a_recommendation_for_some_stations_is_not_exported_as_one_for_all() {
+    let rows = exported();
+    let strictness = row(&rows, Some("Bender"), "SSLModeClient");
+    assert_eq!(strictness["recommended"], Json::Null);
+    assert_eq!(strictness["recommendations"][0]["value"], "Skip host check");
+    let ciphers = row(&rows, Some("Bender"), "OcppConStrictTls");
+    assert_eq!(ciphers["recommended"], "Only secure ciphers");
 }
 
 #[test]
@@ -160,12 +170,47 @@ fn a_known_key_is_explained_per_reference_with_sources() {
 
 #[test]
 fn explain_tells_what_it_takes_to_write_a_key() {
-    let told = json(&["explain", "NetworkConfigurationPriority", "-o", "json"]);
-    let says = told["keys"][0]["writing"][0]["says"].as_str().unwrap();
-    assert!(
-        says.contains("ConnectionCritical") && says.contains("next boot"),
-        "{says}"
-    );
+    for (key, vendor, expected) in [
+        (
+            "NetworkConnectionProfile1",
+            "Amina",
+            "written with the consents ConnectionCritical and NoFallback, while the station is idle, over a connection \
+             with a password; takes effect at once",
+        ),
+        (
+            "WLANPassword",
+            "Bender",
+            "written with the consents ConnectionCritical and NoFallback, from a Secret, while the station is idle, over \
+             a connection with a password; takes effect at once",
+        ),
+        (
+            "RCMBIEC62955Mode",
+            "Bender",
+            "written with the consents Irreversible and Safety; takes effect with the next boot",
+        ),
+        // Never written in this version, whoever consents.
+        (
+            "NetworkConfigurationPriority",
+            "Amina",
+            "held in this version",
+        ),
+        (
+            "OCPPBackendJSONURL",
+            "Bender",
+            "no Reset of ours may follow",
+        ),
+        ("AuthorizationKey", "Amina", "refused in this version"),
+        ("SecurityProfile", "Ensto", "refused in this version"),
+    ] {
+        let told = json(&["explain", key, "--vendor", vendor, "-o", "json"]);
+        let writing = told["keys"][0]["writing"]
+            .as_array()
+            .unwrap()
+            .last()
+            .unwrap();
+        let says = writing["says"].as_str().unwrap();
+        assert!(says.contains(expected), "{key}: {says}");
+    }
     let told = json(&["explain", "DlmState", "--vendor", "ensto", "-o", "json"]);
     let says = told["keys"][0]["writing"][0]["says"].as_str().unwrap();
     assert!(says.contains("never drift"), "{says}");

@@ -23,7 +23,8 @@ use crate::value;
 use crate::words::{ConfigRef, Finding, Key, Severity, Text};
 use vetted::VettedSetting;
 
-pub(crate) use barrier::{is_read_only, missing_consent};
+pub use barrier::is_credential;
+pub(crate) use barrier::is_read_only;
 pub use vetted::{Vetted, vet};
 
 /// What the station should have, and what may be done about each key.

@@ -260,12 +260,20 @@ fn keys_that_can_cut_the_link_need_consent() {
 }
 
 #[test]
-fn a_raised_security_profile_needs_two_consents() {
+fn a_key_with_two_hazards_that_can_cut_the_link_needs_three_consents() {
     let definition = standard().definition(&Key::from("SecurityProfile"));
-    let both = [Consent::ConnectionCritical, Consent::Irreversible];
-    assert_eq!(definition.consents().collect::<Vec<_>>(), both);
-    assert_eq!(definition.missing_consent(&[both[0]].into()), Some(both[1]));
-    assert_eq!(definition.missing_consent(&both.into()), None);
+    let all = [
+        Consent::ConnectionCritical,
+        Consent::Irreversible,
+        Consent::NoFallback,
+    ];
+    assert_eq!(definition.consents().collect::<Vec<_>>(), all);
+    assert_eq!(definition.missing_consent(&[all[0]].into()), Some(all[1]));
+    assert_eq!(
+        definition.missing_consent(&[all[0], all[1]].into()),
+        Some(all[2])
+    );
+    assert_eq!(definition.missing_consent(&all.into()), None);
 }
 
 #[test]

@@ -229,7 +229,6 @@ fn passwords_pins_and_keys_are_secrets() {
     assert_eq!(
         secrets,
         [
-            "UserInstallerPasswordCheck",
             "SSHClientKey",
             "LaMa_ConnectionRate",
             "APNPassword",
@@ -419,6 +418,29 @@ fn ranges_of_the_behaviour_chapters_are_checked() {
         );
         check_taken(key, &least.to_string());
         check_refused(key, &(most + 1).to_string());
+    }
+}
+
+#[test]
+fn a_unit_that_a_label_shows_in_brackets_is_told() {
+    let document = document("bender.yaml");
+    let units = [
+        ("[s]", "seconds"),
+        ("[A]", "A"),
+        ("[W]", "W"),
+        ("[kWh]", "kWh"),
+    ];
+    let mut found = 0;
+    for entry in &document.keys {
+        let label = entry.note.as_deref().unwrap_or_default();
+        for (shown, unit) in units.iter().filter(|(shown, _)| label.contains(shown)) {
+            assert_eq!(entry.unit.as_deref(), Some(*unit), "{} {shown}", entry.key);
+            found += 1;
+        }
+    }
+    assert!(found > 30, "{found} labels with a unit");
+    for silent in ["TempStopThreshold2", "TempReduceThreshold1"] {
+        assert_eq!(bender(silent).unit, None, "{silent}");
     }
 }
 

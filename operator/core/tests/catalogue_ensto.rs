@@ -492,7 +492,7 @@ fn the_recommendation_beside_get_configuration_max_keys_is_the_heartbeats() {
 }
 
 #[test]
-fn the_sample_interval_is_recommended_by_current_and_smart_charging() {
+fn the_sample_interval_is_recommended_at_large_and_by_current_and_smart_charging() {
     let told: Vec<(String, String)> = recommended("MeterValueSampleInterval")
         .into_iter()
         .map(|recommendation| {
@@ -509,6 +509,7 @@ fn the_sample_interval_is_recommended_by_current_and_smart_charging() {
     assert_eq!(
         told,
         [
+            ("", "300"),
             ("AC", "900"),
             ("AC with Smart Charging", "300"),
             ("DC", "300"),

@@ -17,6 +17,7 @@ use stationkeeper_core::catalogue::{
     Access, Catalogue, Definition, Hazard, Recommendation, Row, Source, Supported, TakesEffect,
     WriteRule,
 };
+use stationkeeper_core::validate::is_credential;
 use stationkeeper_core::words::{Device, Key};
 
 /// The name is to be mended.
@@ -279,10 +280,10 @@ fn explained(catalogue: &Arc<Catalogue>, key: Key, rows: &[&Row<'_>]) -> Explain
                 ..Device::default()
             };
             let of_station = catalogue.for_station(&device, None);
-            let definition = of_station.find(row.definition.key.as_ref()?)?;
+            let key = row.definition.key.as_ref()?;
             Some(Writing {
                 vendor: row.vendor.map(str::to_owned),
-                says: writing(definition),
+                says: writing(key, of_station.find(key)?),
             })
         })
         .collect();
@@ -325,7 +326,7 @@ fn differences(references: &[Reference]) -> Vec<Difference> {
 }
 
 /// What follows for a setting that declares the key.
-fn writing(definition: &Definition) -> String {
+fn writing(key: &Key, definition: &Definition) -> String {
     if definition.is_telemetry() {
         return "a reading: never written, and never drift".to_owned();
     }
@@ -344,6 +345,14 @@ fn writing(definition: &Definition) -> String {
             never.join(", ")
         );
     }
+    if is_credential(key) {
+        return "refused in this version, which changes no credentials; it is set by the station's own means".to_owned();
+    }
+    if definition.is_connection_critical() && definition.takes_effect() == TakesEffect::AfterReset {
+        return "a write is held in this version, whatever the consents: it can cut the link and takes effect with the \
+                next boot, and no Reset of ours may follow; it is set by the station's own means"
+            .to_owned();
+    }
     let choice = match definition.access() {
         Some(Access::ImplementationDefined) => "; whether it can be written, the station says",
         Some(Access::ReadOnly | Access::ReadWrite | Access::WriteOnly) | None => "",
@@ -355,13 +364,15 @@ fn writing(definition: &Definition) -> String {
     let consent = match &consents[..] {
         [] => "written without a consent".to_owned(),
         [one] => format!("written with the consent {one}"),
-        several => format!("written with the consents {}", several.join(" and ")),
+        [first @ .., last] => {
+            format!("written with the consents {} and {last}", first.join(", "))
+        }
     };
-    let idle = if definition.needs_idle() {
-        ", while the station is idle"
-    } else {
-        ""
-    };
+    let only = |holds: bool, words: &'static str| if holds { words } else { "" };
+    let from = only(definition.is_secret(), ", from a Secret");
+    let idle = only(definition.needs_idle(), ", while the station is idle");
+    let guarded = definition.is_secret() || definition.is_connection_critical();
+    let over = only(guarded, ", over a connection with a password");
     let effect = match definition.takes_effect() {
         TakesEffect::Immediately => "takes effect at once",
         TakesEffect::AfterReset => "takes effect with the next boot",
@@ -372,10 +383,9 @@ fn writing(definition: &Definition) -> String {
         .supported
         .as_ref()
         .is_some_and(|fact| fact.value == Supported::NotSupported);
-    let doubt = if unsupported {
-        "not supported, says the vendor, and a warning tells so; where a station has it after all, "
-    } else {
-        ""
-    };
-    format!("{doubt}{consent}{idle}; {effect}{choice}")
+    let doubt = only(
+        unsupported,
+        "not supported, says the vendor, and a warning tells so; where a station has it after all, ",
+    );
+    format!("{doubt}{consent}{from}{idle}{over}; {effect}{choice}")
 }

@@ -295,7 +295,8 @@ impl Definition {
         }
     }
 
-    /// Every consent that a write needs, the main hazard's first.
+    /// Every consent that a write needs, the main hazard's first. What can cut the link needs `NoFallback` besides, since
+    /// no catalogue tells of a way back to us.
     pub fn consents(&self) -> impl Iterator<Item = Consent> + '_ {
         let unknown = self.is_hazard_unknown().then_some(Consent::Unknown);
         let of_hazards = self
@@ -305,7 +306,8 @@ impl Definition {
                 WriteRule::With(consent) => Some(consent),
                 WriteRule::Free | WriteRule::Never => None,
             });
-        unknown.into_iter().chain(of_hazards)
+        let no_way_back = self.is_connection_critical().then_some(Consent::NoFallback);
+        unknown.into_iter().chain(of_hazards).chain(no_way_back)
     }
 
     /// The first consent that a write needs and that was not given.

@@ -19,7 +19,7 @@ use crate::catalogue::{Definition, WriteRule};
 use crate::layer::Consent;
 use crate::memory::{Answer, KeyMemory, Memory, Original, RememberedValue, WriteMemory};
 use crate::observed::Reading;
-use crate::validate::{Desired, is_read_only, missing_consent};
+use crate::validate::{Desired, is_read_only};
 use crate::words::{Finding, Key, Severity};
 
 /// What is to be done about removed keys.
@@ -146,7 +146,7 @@ fn fate(ground: &Ground<'_>, key: &Key, of_key: &KeyMemory) -> Fate {
             "{key} was removed and stays as it is: it is not written by us"
         ));
     }
-    if let Some(missing) = missing_consent(&definition, &consent) {
+    if let Some(missing) = definition.missing_consent(&consent) {
         return Fate::Tell(format!(
             "{key} was removed and stays as it is: config {} had not consented to {missing:?}",
             original.config

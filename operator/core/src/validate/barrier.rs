@@ -184,11 +184,15 @@ fn not_configuration(key: &Key, definition: &Definition) -> Option<Barrier> {
     )
 }
 
-fn credential(key: &Key) -> Option<Barrier> {
-    if !CREDENTIALS
+/// Is it a key that is refused until rotation exists, whatever a config consents to?
+pub fn is_credential(key: &Key) -> bool {
+    CREDENTIALS
         .iter()
         .any(|credential| key.as_str().eq_ignore_ascii_case(credential))
-    {
+}
+
+fn credential(key: &Key) -> Option<Barrier> {
+    if !is_credential(key) {
         return None;
     }
     invalid(
@@ -241,7 +245,7 @@ pub(super) fn consent(key: &Key, resolved: &ResolvedSetting) -> Option<Barrier> 
         definition,
         conflict: _,
     } = resolved;
-    let missing = missing_consent(definition, &layer.consent)?;
+    let missing = definition.missing_consent(&layer.consent)?;
     let message = match missing {
         Consent::Unknown if !definition.known => {
             format!("no catalogue knows {key}, so what writing it endangers is not known")
@@ -265,20 +269,6 @@ pub(super) fn consent(key: &Key, resolved: &ResolvedSetting) -> Option<Barrier> 
             layer.config
         ),
     )
-}
-
-/// The first consent that is missing. A connection-critical key needs a known fallback or `NoFallback`, and no
-/// catalogue tells of fallbacks.
-pub(crate) fn missing_consent(
-    definition: &Definition,
-    given: &std::collections::BTreeSet<Consent>,
-) -> Option<Consent> {
-    let no_fallback = definition
-        .is_connection_critical()
-        .then_some(Consent::NoFallback);
-    definition
-        .missing_consent(given)
-        .or_else(|| no_fallback.filter(|consent| !given.contains(consent)))
 }
 
 /// Is the key never written anyway? The station's word outranks the catalogue's.

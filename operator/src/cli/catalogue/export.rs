@@ -89,10 +89,7 @@ impl ExportRow {
                     "range" => bounds(&told(field)),
                     // One word for who wants one; all of them stand under `hazards`.
                     "hazard" => told(field).get(0).cloned().unwrap_or_default(),
-                    // What is recommended first; all, with who says so and when, stand under `recommendations`.
-                    "recommended" => told(field)
-                        .get(0)
-                        .map_or(Json::Null, |first| first["value"].clone()),
+                    "recommended" => recommended(&told(field)),
                     "values" => values(&told(field), &told("itemValues")),
                     fact => told(fact),
                 };
@@ -119,6 +116,15 @@ fn bounds(range: &Json) -> Json {
         Json::Null => Json::Null,
         range => json!([range["min"], range["max"]]),
     }
+}
+
+/// What is recommended first for all stations; what is only for some of them, and who says so, stands under
+/// `recommendations`.
+fn recommended(all: &Json) -> Json {
+    let for_all = |told: &&Json| told["when"].is_null();
+    let mut all = all.as_array().into_iter().flatten();
+    all.find(for_all)
+        .map_or(Json::Null, |first| first["value"].clone())
 }
 
 /// The named values, or else the items that a list takes, which have no labels.
