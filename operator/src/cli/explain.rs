@@ -348,7 +348,7 @@ fn writing(key: &Key, definition: &Definition) -> String {
     if is_credential(key) {
         return "refused in this version, which changes no credentials; it is set by the station's own means".to_owned();
     }
-    if definition.is_connection_critical() && definition.takes_effect() == TakesEffect::AfterReset {
+    if definition.needs_reset_at_once() {
         return "a write is held in this version, whatever the consents: it can cut the link and takes effect with the \
                 next boot, and no Reset of ours may follow; it is set by the station's own means"
             .to_owned();

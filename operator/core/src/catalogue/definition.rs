@@ -268,6 +268,12 @@ impl Definition {
         self.has_hazard(Hazard::ConnectionCritical)
     }
 
+    /// Would a write of it cut the link at some boot, with nobody watching? Then it is written only where a Reset of ours
+    /// may follow at once.
+    pub fn needs_reset_at_once(&self) -> bool {
+        self.is_connection_critical() && self.takes_effect() == TakesEffect::AfterReset
+    }
+
     /// Is it unknown what writing endangers? So for keys that nobody knows and for those whose hazard nobody tells.
     pub fn is_hazard_unknown(&self) -> bool {
         !self.known || self.hazards().is_empty()

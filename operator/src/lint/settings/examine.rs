@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use stationkeeper_core::catalogue::StationCatalogue;
-use stationkeeper_core::layer::{Consent, Layer};
+use stationkeeper_core::layer::{Consent, Layer, Mode};
 use stationkeeper_core::observed::{Observed, Reading};
 use stationkeeper_core::resolve::{Resolved, ResolvedSetting, resolve};
 use stationkeeper_core::rules::{RULES, companions};
 use stationkeeper_core::state::State;
-use stationkeeper_core::validate::{Barrier, Desired, validate};
+use stationkeeper_core::validate::{Barrier, Desired, DesiredSetting, validate};
 use stationkeeper_core::words::{ConfigRef, Finding as Told, Key, Severity as Bad};
 
 use super::{Fleet, Prepared};
@@ -61,10 +61,8 @@ impl Fleet<'_> {
     ) -> Vec<Examined> {
         let mut examined = Vec::new();
         for (key, setting) in &resolved.settings {
-            let barrier = desired
-                .settings
-                .get(key)
-                .and_then(|desired| desired.barrier.as_deref());
+            let wanted = desired.settings.get(key);
+            let barrier = wanted.and_then(|wanted| wanted.barrier.as_deref());
             let Some(index) = config.index(&setting.setting.key) else {
                 continue;
             };
@@ -86,6 +84,18 @@ impl Fleet<'_> {
                 ..
             }) = barrier
             else {
+                if wanted.is_some_and(waits_for_a_reset) {
+                    let message = format!(
+                        "where a station has another value, it is told and not written: {key} can cut the link and takes \
+                         effect with a boot, and this version sends no Reset; set it by the station's own means"
+                    );
+                    tell(
+                        Severity::Note,
+                        "no-reset-may-follow",
+                        format!("{field}.key"),
+                        message,
+                    );
+                }
                 continue;
             };
             if rule == "NeedsConsent" && config.object.is_wrong("spec.consent") {
@@ -163,6 +173,12 @@ impl Fleet<'_> {
             )
         })
     }
+}
+
+/// Is it held for a Reset that this version does not send? What is only told, or read-only, waits for nothing.
+fn waits_for_a_reset(wanted: &DesiredSetting) -> bool {
+    let definition = wanted.definition();
+    wanted.mode() == Mode::Enforce && definition.needs_reset_at_once() && !definition.is_read_only()
 }
 
 /// A finding, and what it hangs on.
