@@ -184,7 +184,13 @@ async fn the_brake_file_holds_every_write_until_it_is_released() -> Result<()> {
         &(station("cp-1", "CP1") + &config("one", 0, &[("HeartbeatInterval", "3600")])),
     )])?;
     let brake = site.path("brake");
-    std::fs::write(&brake, "Report\n")?;
+    // At once: an empty file on the way would pull the brake too.
+    let pull = |position: &str| -> Result<()> {
+        let partial = site.path("partial-brake");
+        std::fs::write(&partial, position)?;
+        Ok(std::fs::rename(partial, &brake)?)
+    };
+    pull("Report\n")?;
     let operator = site.operator_with(&["--brake-file", text(&brake)?]).await?;
     let live = simulated(&operator, "CP1");
     eventually(LIMIT, async || {
@@ -204,13 +210,13 @@ async fn the_brake_file_holds_every_write_until_it_is_released() -> Result<()> {
         Ok(())
     })
     .await?;
-    std::fs::write(&brake, "Off\n")?;
+    pull("Off\n")?;
     operator
         .wait_for_state("CP1", "HeartbeatInterval", "InSync", LIMIT)
         .await?;
 
     // Nothing at all is sent with NoCalls; a config that changes meanwhile is carried out after it.
-    std::fs::write(&brake, "NoCalls\n")?;
+    pull("NoCalls\n")?;
     operator.wait_for_log("NoCalls", LIMIT).await?;
     let calls = live.with_stats(|stats| stats.calls_in_all());
     site.write(
@@ -229,7 +235,7 @@ async fn the_brake_file_holds_every_write_until_it_is_released() -> Result<()> {
         Ok(())
     })
     .await?;
-    std::fs::write(&brake, "Off\n")?;
+    pull("Off\n")?;
     operator
         .wait_for_state("CP1", "MeterValueSampleInterval", "InSync", LIMIT)
         .await?;
