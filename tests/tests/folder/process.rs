@@ -389,3 +389,36 @@ async fn a_station_that_nobody_declared_is_registered_and_held_in_report() -> Re
     ensure!(written(&live, key).is_empty(), "{:?}", written(&live, key));
     well_treated(&live)
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_stations_that_come_all_at_once_no_more_are_registered_than_the_limit() -> Result<()> {
+    let site = Site::with(&[])?;
+    let limit = ["--register-unknown", "north", "--register-limit", "2"];
+    let operator = site.operator_with(&limit).await?;
+    let strangers: Vec<String> = (0..8).map(|number| format!("STRANGER-{number}")).collect();
+    let live: Vec<_> = strangers
+        .iter()
+        .map(|identity| simulated(&operator, identity))
+        .collect();
+    // Each of them has come in, or is told of as one too many.
+    eventually(LIMIT, async || {
+        let logs = operator.logs();
+        for (identity, station) in strangers.iter().zip(&live) {
+            let is_told = |line: &String| {
+                line.contains(&format!("identity={identity} "))
+                    && line.contains("the limit is reached")
+            };
+            ensure!(
+                station.stats().connected || logs.iter().any(is_told),
+                "{identity}: {:?}",
+                station.stats().last_refusal
+            );
+        }
+        Ok(())
+    })
+    .await?;
+    let status = operator.status().await?;
+    let registered = status["stations"].as_array().map(Vec::len);
+    ensure!(registered == Some(2), "{status}");
+    Ok(())
+}
