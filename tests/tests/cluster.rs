@@ -10,15 +10,8 @@ use stationkeeper_tests::{
     throughout,
 };
 
-/// For an operator that nobody follows: no slow machine and no absence of the API server takes its Lease away.
+/// No slow machine and no absence of the API server takes the operator's Lease away.
 const LONG_LEASE: [&str; 2] = ["--lease-duration=600s", "--renew-deadline=500s"];
-
-/// For an operator that is killed: its successor waits for the Lease to expire, and then once more as long before it writes.
-const SHORT_LEASE: [&str; 3] = [
-    "--lease-duration=12s",
-    "--renew-deadline=10s",
-    "--retry-period=500ms",
-];
 
 /// A namespace of a server with the CRDs in it, and an operator that watches only that.
 struct Cluster<'a> {
@@ -45,13 +38,17 @@ impl<'a> Cluster<'a> {
     }
 
     async fn operator(&self) -> Result<Operator> {
-        self.operator_with(&LONG_LEASE).await
-    }
-
-    async fn operator_with(&self, lease: &[&str]) -> Result<Operator> {
-        let mut operator = self.launch()?.arguments(lease).start()?;
+        let mut operator = self.launch()?.arguments(LONG_LEASE).start()?;
         operator.wait_until_ready(LIMIT).await?;
         Ok(operator)
+    }
+
+    /// Kills the operator and starts it again, at a time when its Lease is over: that a successor waits for that is shown by
+    /// the tests of leaders.
+    async fn replace(&self, operator: &mut Operator) -> Result<()> {
+        operator.kill()?;
+        self.kubectl(&["delete", "lease/stationkeeper"]).await?;
+        operator.restart()
     }
 
     async fn apply(&self, manifests: &str) -> Result<String> {
@@ -331,7 +328,7 @@ async fn stations_by_others_converge_and_are_told_truthfully() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_killed_in_the_middle_writes_nothing_twice() -> Result<()> {
     let cluster = Cluster::on(ApiServer::shared().await?, "kill").await?;
-    let mut operator = cluster.operator_with(&SHORT_LEASE).await?;
+    let mut operator = cluster.operator().await?;
     let settings = [
         ("MeterValueSampleInterval", "901"),
         ("ClockAlignedDataInterval", "902"),
@@ -352,7 +349,7 @@ async fn an_operator_killed_in_the_middle_writes_nothing_twice() -> Result<()> {
         "{:?}",
         live.stats()
     );
-    operator.restart()?;
+    cluster.replace(&mut operator).await?;
     live.clear_fault(FaultKind::Slow);
     ensure!(
         live.with_stats(|stats| stats.writes.len()) < settings.len(),
@@ -727,7 +724,7 @@ async fn memory_of_a_newer_version_stops_all_calls_until_it_is_removed() -> Resu
 async fn what_needs_a_person_is_an_event_from_the_first_look_and_not_again_after_a_restart()
 -> Result<()> {
     let cluster = Cluster::on(ApiServer::shared().await?, "events").await?;
-    let mut operator = cluster.operator_with(&SHORT_LEASE).await?;
+    let mut operator = cluster.operator().await?;
     let baseline = config("baseline", &[("NobodyKnowsThisKey", "1")]);
     cluster
         .apply(&(station("cp", "CP-EVENT") + &baseline))
@@ -758,7 +755,7 @@ async fn what_needs_a_person_is_an_event_from_the_first_look_and_not_again_after
         "{note}"
     );
 
-    operator.restart()?;
+    cluster.replace(&mut operator).await?;
     operator.wait_until_ready(LIMIT).await?;
     operator
         .wait_for_state("CP-EVENT", "NobodyKnowsThisKey", "NeedsConsent", LIMIT)

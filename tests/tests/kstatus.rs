@@ -137,18 +137,26 @@ impl Cluster {
             &self.namespace,
             &ApiResource::erase::<ChargeStationConfig>(&()),
         );
-        let version = configs.list(&ListParams::default()).await?.metadata;
-        let version = version.resource_version.context("a list has a version")?;
+        let list = configs.list(&ListParams::default()).await?;
+        let generations = list.items.iter().map(|config| config.metadata.generation);
+        let former = generations.max().flatten();
+        let version = list
+            .metadata
+            .resource_version
+            .context("a list has a version")?;
         let changes = configs.watch(&WatchParams::default(), &version).await?;
         Ok(Record {
             changes: changes.boxed(),
+            former,
         })
     }
 }
 
-/// What becomes of the only config of a namespace.
+/// What becomes of the next generation of the only config of a namespace.
 struct Record {
     changes: BoxStream<'static, kube::Result<WatchEvent<DynamicObject>>>,
+    /// The generation that is there already, of which something may be told still.
+    former: Option<i64>,
 }
 
 impl Record {
@@ -161,6 +169,9 @@ impl Record {
                 let (WatchEvent::Added(object) | WatchEvent::Modified(object)) = change else {
                     bail!("the watch told {change:?}");
                 };
+                if object.metadata.generation <= self.former {
+                    continue;
+                }
                 let object = serde_json::to_value(object)?;
                 let now = kstatus(&object);
                 ensure!(

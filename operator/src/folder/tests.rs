@@ -386,6 +386,12 @@ async fn a_stations_identity_cannot_be_changed() {
 async fn a_change_counts_once_it_has_been_still_for_the_settle_time() {
     let world = World::new();
     world.write("a.yaml", &config("a", "\"1\""));
+    // A time in the future says nothing, however long this machine stands still before the first look.
+    let far_off = std::time::SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 365 * 200);
+    let file = fs::File::options()
+        .write(true)
+        .open(world.manifests.path().join("a.yaml"));
+    file.and_then(|file| file.set_modified(far_off)).unwrap();
     let options = FolderOptions {
         settle: Duration::from_secs(3),
         ..FolderOptions::default()

@@ -1,7 +1,9 @@
 //! Registration: ChargeStations for stations that nobody declared (`--register-unknown`), up to a number, held in Report
 //! until a person adopts them by removing the annotation.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
 use tokio::sync::mpsc;
@@ -12,21 +14,35 @@ use crate::controller::{Context, REGISTERED};
 use crate::objects::{Authentication, ChargeStation, ChargeStationSpec, check};
 use crate::stores::Claim;
 
+/// By when the stores have learnt of an object that was made, unless it is gone again.
+const SEEN_BY: Duration = Duration::from_secs(60);
+
 /// Makes objects for the identities that come in.
 pub(super) async fn run(
     register: Register,
     context: Arc<Context>,
     mut identities: mpsc::Receiver<Identity>,
 ) {
+    // The stores learn of an object some moments after it was made: until then it is counted here.
+    let mut made: HashMap<Identity, Instant> = HashMap::new();
     while let Some(identity) = identities.recv().await {
-        if context.stores.claim(identity.as_str()) != Claim::Nobody {
+        let is_unseen = |identity: &Identity| {
+            let claim = context.stores.claim(identity.as_str());
+            claim == Claim::Nobody
+        };
+        if !is_unseen(&identity) {
             continue;
         }
-        let count = context
-            .stores
-            .stations
-            .state_filter(|station| station.annotations().contains_key(REGISTERED))
-            .len();
+        made.retain(|made, at| is_unseen(made) && at.elapsed() < SEEN_BY);
+        if made.contains_key(&identity) {
+            continue;
+        }
+        let count = made.len()
+            + context
+                .stores
+                .stations
+                .state_filter(|station| station.annotations().contains_key(REGISTERED))
+                .len();
         if count >= register.limit {
             tracing::warn!(
                 %identity,
@@ -42,7 +58,8 @@ pub(super) async fn run(
         }
         match context.publisher.create(&station).await {
             Ok(()) => {
-                tracing::info!(%identity, name = %station.name_any(), "registered a station that nobody declared")
+                tracing::info!(%identity, name = %station.name_any(), "registered a station that nobody declared");
+                made.insert(identity, Instant::now());
             }
             Err(error) => {
                 tracing::warn!(%identity, error = &error as &dyn std::error::Error, "failed to register a station");

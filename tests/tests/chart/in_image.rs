@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use stationkeeper_tests::{ApiServer, Container, Process, Ran, ReservedPort, Signal, container};
+use stationkeeper_tests::{
+    ApiServer, Container, Process, Ran, ReservedPort, Signal, container, eventually,
+};
 
 use crate::helm::{Helm, NAMESPACE, objects, the};
 use crate::installed::{LIMIT, Release};
@@ -80,16 +82,17 @@ async fn the_charts_pod_starts_from_the_image_and_finds_its_cluster() -> Result<
         .arguments(&urls);
     Ran::run(probe.command()?, "").await?.success()?;
     container::is_confined(operator.id(), &image)?;
-    let lease = release
-        .get(
-            NAMESPACE,
-            &[
-                "lease/stationkeeper",
-                "--output=jsonpath={.spec.holderIdentity}",
-            ],
-        )
-        .await?;
-    ensure!(lease.starts_with("keeper-a_"), "{lease}");
+    // It is ready before it leads.
+    let holder = [
+        "lease/stationkeeper",
+        "--output=jsonpath={.spec.holderIdentity}",
+    ];
+    eventually(LIMIT, async || {
+        let lease = release.get(NAMESPACE, &holder).await?;
+        ensure!(lease.starts_with("keeper-a_"), "{lease}");
+        Ok(())
+    })
+    .await?;
     operator.signal(Signal::Terminate)?;
     let ended = operator.exit(LIMIT).await?;
     ensure!(ended.success(), "{ended}");

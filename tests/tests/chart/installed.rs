@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 pub(crate) use stationkeeper_tests::LIMIT;
-use stationkeeper_tests::{ApiServer, Launch, Operator};
+use stationkeeper_tests::{ApiServer, Launch, Operator, eventually};
 
 use crate::helm::{CHART, Helm, NAMESPACE, objects, the};
+
+/// The user that the API server takes the operator for.
+pub(crate) const ACCOUNT: &str = "system:serviceaccount:stationkeeper-system:stationkeeper";
 
 /// An installed release, and the operator's own way in.
 pub(crate) struct Release<'a> {
@@ -65,6 +68,7 @@ impl<'a> Release<'a> {
             "spec": {"serviceAccountName": "stationkeeper", "containers": [{"name": "stationkeeper", "image": "none"}]},
         });
         self.apply(NAMESPACE, &object.to_string()).await?;
+        self.rights_are_known().await?;
         let mut operator = Launch::new()?
             .kubeconfig(self.kubeconfig(pod).await?)
             .environment("POD_NAME", pod)
@@ -73,6 +77,30 @@ impl<'a> Release<'a> {
             .start()?;
         operator.wait_until_ready(LIMIT).await?;
         Ok(operator)
+    }
+
+    /// Waits until the API server's authorizer has learnt of the chart's roles, which it does some moments after they are made:
+    /// one right of each role.
+    async fn rights_are_known(&self) -> Result<()> {
+        let lease = "get leases.coordination.k8s.io/stationkeeper --namespace";
+        let mut questions = vec![format!("{lease} {NAMESPACE}")];
+        let stations = "list chargestations.stationkeeper.dev";
+        let watched = self.arguments.iter();
+        let watched = watched.filter_map(|argument| argument.strip_prefix("--namespace="));
+        let watched: Vec<String> = watched
+            .map(|namespace| format!("{stations} --namespace {namespace}"))
+            .collect();
+        match watched.is_empty() {
+            true => questions.push(format!("{stations} --all-namespaces")),
+            false => questions.extend(watched),
+        }
+        for question in &questions {
+            let ask = ["auth", "can-i", "--as", ACCOUNT];
+            let words: Vec<&str> = question.split_whitespace().collect();
+            let ask = [&ask[..], &words].concat();
+            eventually(LIMIT, async || self.server.kubectl(&ask).await?.success()).await?;
+        }
+        Ok(())
     }
 
     /// A way in with a token of the ServiceAccount, bound to a Pod as a running Pod's is.

@@ -6,10 +6,7 @@ use stationkeeper_simulator::{Pace, Password, Station, StationHandle, StationSet
 use stationkeeper_tests::{ApiServer, Operator, Ran, TIMEOUT, eventually};
 
 use crate::helm::NAMESPACE;
-use crate::installed::{LIMIT, Release};
-
-/// The user that the API server takes the operator for.
-const USER: &str = "system:serviceaccount:stationkeeper-system:stationkeeper";
+use crate::installed::{ACCOUNT, LIMIT, Release};
 
 /// The password of the simulated stations.
 const PASSWORD: &str = "0123456789abcdef0123";
@@ -141,7 +138,7 @@ impl Release<'_> {
 
     /// May the operator do that? Asked as `kubectl auth can-i` does.
     async fn can(&self, question: &str) -> Result<bool> {
-        let ask = ["auth", "can-i", "--as", USER];
+        let ask = ["auth", "can-i", "--as", ACCOUNT];
         let words: Vec<&str> = question.split_whitespace().collect();
         let ran = self.server.kubectl(&[&ask[..], &words].concat()).await?;
         // A question about something that does not exist would be answered with no, whatever the rights are.

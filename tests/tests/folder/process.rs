@@ -222,7 +222,13 @@ async fn the_brake_file_holds_every_write_until_it_is_released() -> Result<()> {
         &(station("cp-1", "CP1") + &config("one", 0, &[("HeartbeatInterval", "3600")])),
     )])?;
     let brake = site.path("brake");
-    std::fs::write(&brake, "Report\n")?;
+    // At once: an empty file on the way would pull the brake too.
+    let pull = |position: &str| -> Result<()> {
+        let partial = site.path("partial-brake");
+        std::fs::write(&partial, position)?;
+        Ok(std::fs::rename(partial, &brake)?)
+    };
+    pull("Report\n")?;
     let operator = site.operator_with(&["--brake-file", text(&brake)?]).await?;
     let live = simulated(&operator, "CP1");
     eventually(LIMIT, async || {
@@ -242,13 +248,13 @@ async fn the_brake_file_holds_every_write_until_it_is_released() -> Result<()> {
         Ok(())
     })
     .await?;
-    std::fs::write(&brake, "Off\n")?;
+    pull("Off\n")?;
     operator
         .wait_for_state("CP1", "HeartbeatInterval", "InSync", LIMIT)
         .await?;
 
     // Nothing at all is sent with NoCalls; a config that changes meanwhile is carried out after it.
-    std::fs::write(&brake, "NoCalls\n")?;
+    pull("NoCalls\n")?;
     operator.wait_for_log("NoCalls", LIMIT).await?;
     let calls = live.with_stats(|stats| stats.calls_in_all());
     site.write(
@@ -267,7 +273,7 @@ async fn the_brake_file_holds_every_write_until_it_is_released() -> Result<()> {
         Ok(())
     })
     .await?;
-    std::fs::write(&brake, "Off\n")?;
+    pull("Off\n")?;
     operator
         .wait_for_state("CP1", "MeterValueSampleInterval", "InSync", LIMIT)
         .await?;
@@ -420,4 +426,37 @@ async fn a_station_that_nobody_declared_is_registered_and_held_in_report() -> Re
     );
     ensure!(written(&live, key).is_empty(), "{:?}", written(&live, key));
     well_treated(&live)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_stations_that_come_all_at_once_no_more_are_registered_than_the_limit() -> Result<()> {
+    let site = Site::with(&[])?;
+    let limit = ["--register-unknown", "north", "--register-limit", "2"];
+    let operator = site.operator_with(&limit).await?;
+    let strangers: Vec<String> = (0..8).map(|number| format!("STRANGER-{number}")).collect();
+    let live: Vec<_> = strangers
+        .iter()
+        .map(|identity| simulated(&operator, identity))
+        .collect();
+    // Each of them has come in, or is told of as one too many.
+    eventually(LIMIT, async || {
+        let logs = operator.logs();
+        for (identity, station) in strangers.iter().zip(&live) {
+            let is_told = |line: &String| {
+                line.contains(&format!("identity={identity} "))
+                    && line.contains("the limit is reached")
+            };
+            ensure!(
+                station.stats().connected || logs.iter().any(is_told),
+                "{identity}: {:?}",
+                station.stats().last_refusal
+            );
+        }
+        Ok(())
+    })
+    .await?;
+    let status = operator.status().await?;
+    let registered = status["stations"].as_array().map(Vec::len);
+    ensure!(registered == Some(2), "{status}");
+    Ok(())
 }

@@ -150,7 +150,12 @@ async fn every_panel_of_the_dashboard_shows_the_metrics_of_a_real_fleet() -> Res
     ensure!(!rules.is_empty(), "Prometheus has no rules");
     for rule in rules {
         ensure!(rule["health"] == "ok", "{rule}");
-        ensure!(rule["state"] != "firing", "a healthy fleet fires {rule}");
+        // The clock of this machine is not ours: if it jumped, that is told truly.
+        let is_of_the_clock = rule["name"] == "StationkeeperClockJumped";
+        ensure!(
+            rule["state"] != "firing" || is_of_the_clock,
+            "a healthy fleet fires {rule}"
+        );
     }
     Ok(())
 }

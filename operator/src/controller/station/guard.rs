@@ -1,11 +1,13 @@
 //! What is checked right before each frame leaves: everything may have changed since the plan was made.
 
 use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
 use stationkeeper_core::catalogue::StationCatalogue;
 use stationkeeper_core::plan::{Plan, Why};
 use stationkeeper_core::station::{Activity, Brake};
 
 use super::Site;
+use crate::controller::context::Context;
 use crate::controller::gather::{ConfigGeneration, PAUSED, REGISTERED};
 use crate::execute::{Act, Stop};
 use crate::objects::ChargeStation;
@@ -110,9 +112,27 @@ pub(super) fn as_planned(site: &Site<'_>, expected: &Expected<'_>, act: Act) -> 
     let is_current = |planned: &&ConfigGeneration| {
         let now = context.configs.get(&planned.config);
         now.is_some_and(|now| !now.suspended && now.present() == *planned)
+            && is_stored(context, planned)
     };
     if !expected.configs.iter().all(is_current) {
         return stop("a config has changed since the plan was made");
     }
     Ok(())
+}
+
+/// Is a config in the store as it was planned with? The store is ahead of what is prepared, by as long as Secrets are read
+/// for handshakes; what a person changes is obeyed at once all the same.
+fn is_stored(context: &Context, planned: &ConfigGeneration) -> bool {
+    let ConfigGeneration {
+        config,
+        uid,
+        generation,
+    } = planned;
+    let stored = ObjectRef::new(&config.name).within(&config.namespace);
+    context.stores.configs.get(&stored).is_some_and(|stored| {
+        stored.metadata.uid.as_deref().unwrap_or_default() == uid.as_str()
+            && stored.metadata.generation.unwrap_or_default() == *generation
+            && !stored.spec.suspend
+            && !stored.annotations().contains_key(PAUSED)
+    })
 }
