@@ -7,7 +7,7 @@ use serde_json::Value;
 use stationkeeper_tests::{ApiServer, Ran};
 use xtask::tools::Tools;
 
-use crate::helm::{Helm, NAMESPACE, objects, of_kind, the};
+use crate::helm::{CHART, Helm, NAMESPACE, objects, of_kind, the};
 
 /// The plain manifests, from the root of the work tree.
 const FOLDER: &str = "charts/plain";
@@ -153,5 +153,30 @@ async fn a_real_server_takes_the_plain_manifests_and_a_second_time_changes_nothi
     let generation = [&get[..], &["--output=jsonpath={.metadata.generation}"]].concat();
     let generation = server.kubectl(&generation).await?.success()?;
     ensure!(generation == "1", "{generation}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_helms_take_over_what_the_plain_manifests_made() -> Result<()> {
+    let server = ApiServer::own().await?;
+    let apply = [
+        "apply",
+        "--server-side",
+        "--filename",
+        "charts/plain/install.yaml",
+    ];
+    let place = ["--namespace", NAMESPACE];
+    for helm in Helm::ALL {
+        server.kubectl(&apply).await?.success()?;
+        let install = ["install", "stationkeeper", CHART, "--take-ownership"];
+        let installed = helm.at(&server, &[&install[..], &place].concat()).await?;
+        installed
+            .success()
+            .with_context(|| format!("{helm:?} does not take over"))?;
+        let uninstall = ["uninstall", "stationkeeper", "--wait"];
+        helm.at(&server, &[&uninstall[..], &place].concat())
+            .await?
+            .success()?;
+    }
     Ok(())
 }
