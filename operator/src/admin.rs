@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::registry::Registry;
@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::logs::{self, LogError};
+use crate::metrics::{CLASSIC, OPEN_METRICS, classic, takes_open_metrics};
 
 /// What the admin port answers from.
 pub struct Admin {
@@ -58,7 +59,7 @@ async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
     }
 }
 
-async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
+async fn metrics(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response {
     (admin.refresh)();
     let mut text = String::new();
     let encoded = match admin.registry.lock() {
@@ -72,14 +73,13 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         )
             .into_response();
     }
-    (
-        [(
-            header::CONTENT_TYPE,
-            "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        )],
-        text,
-    )
-        .into_response()
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    match takes_open_metrics(accept.unwrap_or_default()) {
+        true => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        false => ([(header::CONTENT_TYPE, CLASSIC)], classic(&text)).into_response(),
+    }
 }
 
 async fn status(

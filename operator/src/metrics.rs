@@ -5,6 +5,7 @@
 //! series does not grow with the fleet; counters are there with 0 from the start, so that a first failure is a rise.
 //! `docs/metrics.md` lists them all, and a test holds it to what is exposed.
 
+mod classic;
 mod fleet;
 mod process;
 mod secrets;
@@ -20,6 +21,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use stationkeeper_core::state::State;
 
+pub(crate) use self::classic::{CLASSIC, OPEN_METRICS, classic, takes_open_metrics};
 pub use self::fleet::FleetCounts;
 use self::fleet::FleetGauges;
 pub(crate) use self::secrets::CountedSecrets;

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::json;
 use stationkeeper_simulator::StationHandle;
-use stationkeeper_tests::eventually;
+use stationkeeper_tests::{Ran, eventually};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use xtask::cargo::workspace;
+use xtask::tools::Tools;
 
 use crate::fleet::{Fleet, LIMIT, read};
 
@@ -26,7 +28,7 @@ struct Family {
 /// The families by the names that queries use, in the order in which they are told.
 fn families(text: &str) -> Result<Vec<(String, Family)>> {
     let mut families: Vec<(String, Family)> = Vec::new();
-    for line in text.lines().filter(|line| *line != "# EOF") {
+    for line in text.lines() {
         if let Some(help) = line.strip_prefix("# HELP ") {
             let (name, help) = help.split_once(' ').context("a help has no text")?;
             let help = help.trim_end_matches('.').to_owned();
@@ -37,12 +39,9 @@ fn families(text: &str) -> Result<Vec<(String, Family)>> {
             families.push((name.to_owned(), family));
             continue;
         }
-        let (name, family) = families.last_mut().context("a sample has no family")?;
+        let (_, family) = families.last_mut().context("a sample has no family")?;
         if let Some(kind) = line.strip_prefix("# TYPE ") {
             family.kind = kind.rsplit(' ').next().unwrap_or_default().to_owned();
-            if family.kind == "counter" {
-                name.push_str("_total");
-            }
             continue;
         }
         let labels = line
@@ -120,6 +119,18 @@ async fn metrics_page_lists_what_is_exposed() -> Result<()> {
         Ok(())
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn promtool_has_nothing_to_say_of_the_metrics() -> Result<()> {
+    let fleet = Fleet::of(1).await?;
+    let tools = Tools::require().map_err(anyhow::Error::msg)?;
+    let mut command = Command::new(&tools.promtool);
+    command.args(["check", "metrics"]);
+    let ran = Ran::run(command, &fleet.metrics().await?).await?;
+    ensure!(ran.stdout.is_empty() && ran.stderr.is_empty(), "{ran:?}");
+    ran.success()?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
