@@ -468,6 +468,31 @@ async fn nothing_is_sent_that_could_not_be_recorded_first() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_asked_to_end_does_not_wait_for_an_api_server_that_is_silent()
+-> Result<()> {
+    let server = ApiServer::shared().await?;
+    let cluster = Cluster::on(server, "silent").await?;
+    let (link, kubeconfig): (_, PathBuf) = server.link().await?;
+    link.set(stationkeeper_tests::link::Passage::Silent).await;
+    let mut operator = Launch::new()?
+        .kubeconfig(kubeconfig)
+        .arguments(cluster.arguments())
+        .start()?;
+    // It listens for SIGTERM, the 15th signal, from early on.
+    eventually(LIMIT, async || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", operator.id()))?;
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = u64::from_str_radix(caught.unwrap_or_default().trim(), 16)?;
+        ensure!(caught & (1 << 14) != 0, "{caught:x}");
+        Ok(())
+    })
+    .await?;
+    let ended = operator.terminate(LIMIT).await?;
+    ensure!(ended.success(), "{ended:?} {:?}", operator.logs());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_objects_with_one_identity_are_both_refused_until_one_is_gone() -> Result<()> {
     let cluster = Cluster::on(ApiServer::shared().await?, "twins").await?;
     let operator = cluster.operator().await?;

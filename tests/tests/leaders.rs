@@ -158,13 +158,18 @@ impl Scene {
         Ok(scene)
     }
 
-    /// The Pod, and no other, carries the label by which the Service selects.
-    async fn labelled(&self, pod: &str) -> Result<()> {
+    /// The Pods by which the Service leads.
+    async fn pods_with_the_label(&self) -> Result<String> {
         let selector = "--selector=stationkeeper.dev/leader=true";
         let get = ["get", "pods", "--namespace", &self.namespace, selector];
         let get = [&get[..], &["--output=name"]].concat();
+        self.server.kubectl(&get).await?.success()
+    }
+
+    /// The Pod, and no other, carries the label by which the Service selects.
+    async fn labelled(&self, pod: &str) -> Result<()> {
         eventually(LIMIT, async || {
-            let found = self.server.kubectl(&get).await?.success()?;
+            let found = self.pods_with_the_label().await?;
             ensure!(found.trim() == format!("pod/{pod}"), "{found:?}");
             Ok(())
         })
@@ -256,6 +261,8 @@ async fn a_leader_that_stands_still_is_replaced_and_ends_when_it_wakes() -> Resu
         scene.station.with_stats(|stats| stats.calls_in_all()) == before,
         "the old leader called the station"
     );
+    let labelled = scene.pods_with_the_label().await?;
+    ensure!(labelled.trim() == "pod/second", "{labelled:?}");
     Ok(())
 }
 

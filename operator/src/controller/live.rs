@@ -132,6 +132,13 @@ impl Cell {
         }
     }
 
+    /// Forgets what was told: it was of another object.
+    pub fn untell(&self) {
+        if let Ok(mut slot) = self.told.lock() {
+            *slot = None;
+        }
+    }
+
     /// Asks the next reconcile to read all managed keys whatever it knows.
     pub fn ask_reread(&self) {
         self.reread

@@ -76,7 +76,7 @@ pub async fn reconcile(
     let mut live = cell.live.lock().await;
     let station = newest(station, live.published.as_ref());
     let identity = Identity::new(&station.spec.identity);
-    load(&context, &station, &identity, &mut live);
+    load(&context, &station, &identity, &cell, &mut live);
 
     let site = Site {
         context: &context,
@@ -158,7 +158,13 @@ async fn pass(site: &Site<'_>, live: &mut Live) -> Result<Action, PublishError> 
 }
 
 /// Takes memory over from status, once per process and object.
-fn load(context: &Context, station: &ChargeStation, identity: &Identity, live: &mut Live) {
+fn load(
+    context: &Context,
+    station: &ChargeStation,
+    identity: &Identity,
+    cell: &Cell,
+    live: &mut Live,
+) {
     let uid = station.uid().unwrap_or_default();
     if live.uid == uid {
         return;
@@ -166,6 +172,7 @@ fn load(context: &Context, station: &ChargeStation, identity: &Identity, live: &
     if !live.uid.is_empty() {
         // Whoever made the object anew, perhaps to change the password, wants nothing of the former one.
         context.connector.forget(identity);
+        cell.untell();
     }
     let former = station.status.clone().unwrap_or_default();
     // A recreated object (another uid) starts from nothing: a full read comes before any write.

@@ -5,8 +5,8 @@
 //! makes the Pods of Deployments, runs the `stationkeeper` of each Pod as a process with the Pod's own arguments, environment and
 //! ServiceAccount token, writes the Pods' and Deployments' status, and leads connections for a Service to the Pod that the
 //! Service selects. Each Pod has loopback ports in place of a network of its own. No image is pulled: the program is the one
-//! built here. The page needs no `kubectl port-forward`, `exec` or `logs`, which only a kubelet could answer: the simulated
-//! station is a Pod beside the gateway.
+//! built here, with a Lease that a machine which stands still takes from nobody. The page needs no `kubectl port-forward`,
+//! `exec` or `logs`, which only a kubelet could answer: the simulated station is a Pod beside the gateway.
 
 mod door;
 mod node;

@@ -230,7 +230,7 @@ impl<'a> Node<'a> {
             }
         }
         for argument in container.args.iter().flatten() {
-            command.arg(self.locate(argument, namespace, &ports));
+            command.arg(patient(&self.locate(argument, namespace, &ports)));
         }
         command.envs(environment(container, &place));
         let process = Process::start(name, command)?;
@@ -502,6 +502,16 @@ fn environment(container: &Container, (namespace, name): &Place) -> Vec<(String,
         (variable.name.clone(), value)
     });
     variables.collect()
+}
+
+/// An argument with a Lease that lasts: a leader that loses it, because this machine stood still, ends, and the kubelet that would
+/// start it again is not here.
+fn patient(argument: &str) -> &str {
+    match argument.split_once('=') {
+        Some(("--lease-duration", _)) => "--lease-duration=900s",
+        Some(("--renew-deadline", _)) => "--renew-deadline=800s",
+        Some(_) | None => argument,
+    }
 }
 
 /// What the readiness probe says; without one, whatever runs is ready.

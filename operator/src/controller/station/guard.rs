@@ -136,3 +136,37 @@ fn is_stored(context: &Context, planned: &ConfigGeneration) -> bool {
             && !stored.annotations().contains_key(PAUSED)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn station(metadata: &Value) -> ChargeStation {
+        let mut object = json!({
+            "apiVersion": "stationkeeper.dev/v1alpha1", "kind": "ChargeStation",
+            "metadata": {"name": "cp", "generation": 1, "labels": {"site": "harbour"}}, "spec": {"identity": "CP"},
+        });
+        for (field, value) in metadata.as_object().into_iter().flatten() {
+            object["metadata"][field] = value.clone();
+        }
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn a_plan_holds_until_something_changes_that_decides_what_is_wanted_of_the_station() {
+        let planned = station(&json!({}));
+        let check = |metadata: Value, same: bool| {
+            let now = station(&metadata);
+            assert_eq!(declares_the_same(&now, &planned), same, "{metadata}");
+        };
+        check(json!({}), true);
+        check(json!({"resourceVersion": "7"}), true);
+        check(json!({"annotations": {"note": "for people"}}), true);
+        check(json!({"generation": 2}), false);
+        check(json!({"labels": {"site": "depot"}}), false);
+        check(json!({"labels": {}}), false);
+        check(json!({"annotations": {REGISTERED: "true"}}), false);
+    }
+}
