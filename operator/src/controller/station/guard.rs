@@ -2,8 +2,10 @@
 
 use kube::ResourceExt;
 use stationkeeper_core::catalogue::StationCatalogue;
-use stationkeeper_core::plan::{Plan, Why};
-use stationkeeper_core::station::{Activity, Brake};
+use stationkeeper_core::memory::Memory;
+use stationkeeper_core::plan::{Change, Plan, Why};
+use stationkeeper_core::reboot::{self, Needs};
+use stationkeeper_core::station::Brake;
 
 use super::Site;
 use crate::controller::gather::{ConfigGeneration, PAUSED};
@@ -39,21 +41,27 @@ pub(super) fn still_allowed(site: &Site<'_>, act: Act) -> Result<(), Stop> {
 /// What a pass was planned for; gathered once, since it is asked for before each frame.
 pub(super) struct Expected<'a> {
     session: Option<u64>,
-    needs_idle: bool,
+    needs: Needs,
     /// The configs whose settings are written.
     configs: Vec<&'a ConfigGeneration>,
 }
 
 impl<'a> Expected<'a> {
-    /// By a plan, the configs and the catalogue that it was made from, and the connection that it was made on.
+    /// By a plan, the configs, the catalogue and the memory that it was made from, and the connection that it was made on.
     pub(super) fn of(
         planned: &Plan,
         configs: &'a [ConfigGeneration],
-        catalogue: &StationCatalogue,
+        (catalogue, memory): (&StationCatalogue, &Memory),
         session: Option<u64>,
     ) -> Self {
-        let any_write_boots = catalogue.quirks().boots_on_write == Some(true);
-        let mut changes = planned.changes.iter();
+        let needs = |change: &Change| {
+            reboot::needs(
+                catalogue,
+                &memory.reboots_on_write,
+                &change.key,
+                &change.definition,
+            )
+        };
         let is_written = |config: &&ConfigGeneration| {
             let mut changes = planned.changes.iter();
             changes.any(|change| change.why != Why::Restore && change.config == config.config)
@@ -61,7 +69,12 @@ impl<'a> Expected<'a> {
         Self {
             session,
             configs: configs.iter().filter(is_written).collect(),
-            needs_idle: any_write_boots || changes.any(|change| change.definition.needs_idle()),
+            needs: planned
+                .changes
+                .iter()
+                .map(needs)
+                .max()
+                .unwrap_or(Needs::Nothing),
         }
     }
 }
@@ -86,7 +99,7 @@ pub(super) fn as_planned(site: &Site<'_>, expected: &Expected<'_>, act: Act) -> 
     if presence.busy_with_firmware {
         return stop("a firmware update or an upload of diagnostics is under way");
     }
-    if expected.needs_idle && presence.activity != Activity::Idle {
+    if !expected.needs.are_met(presence.activity) {
         return stop("the station is in use");
     }
     let is_current = |planned: &&ConfigGeneration| {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
+use stationkeeper_core::memory::Memory;
 use stationkeeper_core::observed::Observed;
 use stationkeeper_core::outcome;
 use stationkeeper_core::station::Link;
@@ -58,11 +59,12 @@ pub(super) async fn write(
     written.station = record_intent(site, declared, known, decided, live, &intended).await?;
     live.memory = intended;
 
-    let executed = send(site, declared, known, decided).await;
+    let executed = send(site, declared, known, decided, &live.memory).await;
     drop(permits);
     live.memory = outcome::withdraw(std::mem::take(&mut live.memory), &before, &executed.unsent);
     for outcome in &executed.outcomes {
         live.memory = outcome::record(std::mem::take(&mut live.memory), outcome);
+        live.watched.wrote(outcome);
     }
 
     // A closing read of all managed keys: keys move other keys. (Network: the station.)
@@ -110,7 +112,7 @@ async fn record_intent(
     known: &Known,
     decided: &mut Decided,
     live: &mut Live,
-    intended: &stationkeeper_core::memory::Memory,
+    intended: &Memory,
 ) -> Result<Arc<ChargeStation>, PublishError> {
     let Decided { desired, planned } = decided;
     let report = Report {
@@ -136,14 +138,20 @@ async fn record_intent(
 }
 
 /// The frames, each checked right before it leaves. (Network: the station.)
-async fn send(site: &Site<'_>, declared: &Declared, known: &Known, decided: &Decided) -> Executed {
+async fn send(
+    site: &Site<'_>,
+    declared: &Declared,
+    known: &Known,
+    decided: &Decided,
+    memory: &Memory,
+) -> Executed {
     let Site {
         context, station, ..
     } = site;
     let expected = Expected::of(
         &decided.planned,
         declared.configs(),
-        &decided.desired.catalogue,
+        (&decided.desired.catalogue, memory),
         known.session,
     );
     let guard = |act| {
