@@ -8,6 +8,7 @@ use stationkeeper_core::reboot::{self, Needs};
 use stationkeeper_core::station::Brake;
 
 use super::Site;
+use crate::connector::Presence;
 use crate::controller::gather::{ConfigGeneration, PAUSED};
 use crate::execute::{Act, Stop};
 
@@ -36,6 +37,15 @@ pub(super) fn still_allowed(site: &Site<'_>, act: Act) -> Result<(), Stop> {
         }
         Some(_) => Ok(()),
     }
+}
+
+/// Is it still this connection? One that has come back may be about to say that it has booted, and is left alone until
+/// the next pass.
+pub(super) fn on_connection(site: &Site<'_>, session: Option<u64>) -> Result<Presence, Stop> {
+    let presence = site.context.connector.presence(site.identity);
+    presence
+        .filter(|presence| presence.session == session)
+        .ok_or_else(|| Stop("the station has reconnected".to_owned()))
 }
 
 /// What a pass was planned for; gathered once, since it is asked for before each frame.
@@ -82,17 +92,9 @@ impl<'a> Expected<'a> {
 /// Checked right before each frame of a pass: is it still the connection, the idle station and the configs that the plan
 /// was made for?
 pub(super) fn as_planned(site: &Site<'_>, expected: &Expected<'_>, act: Act) -> Result<(), Stop> {
-    let Site {
-        context, identity, ..
-    } = site;
+    let context = site.context;
     let stop = |why: &str| Err(Stop(why.to_owned()));
-    let Some(presence) = context
-        .connector
-        .presence(identity)
-        .filter(|presence| presence.session == expected.session)
-    else {
-        return stop("the station has reconnected");
-    };
+    let presence = on_connection(site, expected.session)?;
     if act == Act::Read {
         return Ok(());
     }

@@ -70,10 +70,11 @@ pub(super) async fn write(
     // A closing read of all managed keys: keys move other keys. (Network: the station.)
     let late = take_events(site, live, clock::now());
     known.look_again(site, live);
-    if known.facts.link == Link::Ready && !late.new_device {
+    let session = known.session;
+    let stayed = session.is_some() && known.presence_session() == session;
+    if known.facts.link == Link::Ready && stayed && !late.new_device {
         live.observed = Observed::default();
         let closing = plan_for(&decided.desired, known, live, clock::now());
-        let session = known.presence_session();
         read(site, &decided.desired, &closing, live, session).await;
     }
     *decided = declared.decide_again(known, live, clock::now());
