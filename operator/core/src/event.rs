@@ -178,6 +178,7 @@ fn follow_firmware(memory: &mut Memory, meaning: &mut Meaning, firmware: &str) {
         format!("the firmware changed from {former} to {firmware}"),
     ));
     memory.former_firmware = Some(former);
+    memory.reboots_on_write.clear();
     memory.event = memory.event.saturating_add(1);
     memory.firmware_event = memory.event;
 }

@@ -16,6 +16,7 @@ pub mod memory;
 pub mod observed;
 pub mod outcome;
 pub mod plan;
+pub mod reboot;
 pub mod recall;
 pub mod resolve;
 pub mod rules;

@@ -43,6 +43,9 @@ pub struct Memory {
     /// The station sends BootNotification on reconnects that we caused: it then proves less.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub boots_on_reconnect: bool,
+    /// The keys after whose writes the station booted by itself, under its present firmware.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub reboots_on_write: BTreeMap<Key, Reboots>,
     /// The keys that were in sync, with the value they were in sync with: sorted 32-bit digests of key and canonical
     /// value, in base64. Tells whether a key *was* in sync with this very desired value.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -53,6 +56,16 @@ pub struct Memory {
     /// What is remembered of single keys, by the canonical name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<Key, KeyMemory>,
+}
+
+/// Boots of a station soon after writes of one key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reboots {
+    /// How many.
+    pub boots: u32,
+    /// How long after the write the last one came.
+    pub seconds: u32,
 }
 
 /// What is remembered of one key. Every field is an exception; when all are absent the key is forgotten.

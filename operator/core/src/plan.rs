@@ -34,6 +34,7 @@ use crate::catalogue::Definition;
 use crate::layer::{Consent, Mode, WhenRemoved};
 use crate::memory::{Answer, FORMAT_VERSION, MAX_KEYS, Memory, RememberedValue, Until};
 use crate::observed::Observed;
+use crate::reboot;
 use crate::state::{Reason, State};
 use crate::station::{Policy, StationFacts};
 use crate::validate::{Desired, DesiredSetting};
@@ -226,6 +227,7 @@ pub fn plan(
     let mut findings = desired.findings.clone();
     findings.extend(restored.findings);
     findings.extend(cases.iter().filter_map(needs_boot_after_all));
+    findings.extend(reboot::findings(&after));
     read.now.extend(restored.read);
     let changes = if read.now.is_empty() {
         ordered.changes

@@ -119,6 +119,9 @@ impl Device {
         let status = self.keys.write(&key, &value, &self.faults);
         self.stats.wrote(&key, &value, Some(status));
         let mut deeds = Vec::new();
+        if self.faults.on_key(FaultKind::BootsAfterWrite, &key) {
+            deeds.push((self.pace.leave, Deed::Boot(BootReason::Crash)));
+        }
         for (contested, theirs) in self.faults.settings(FaultKind::Contested) {
             if contested.eq_ignore_ascii_case(&key) {
                 let put = Deed::Put {

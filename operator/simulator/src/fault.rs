@@ -157,6 +157,8 @@ faults! {
     CrashesOnRead = "crashes-on-read", Shape::Key, [17];
     /// Crashes and boots when the key is written; the value is lost.
     CrashesOnWrite = "crashes-on-write", Shape::Key, [17];
+    /// Accepts a write of the key, stores the value, and boots by itself soon after.
+    BootsAfterWrite = "boots-after-write", Shape::Key, [17];
     /// Boots again and again.
     BootLoop = "boot-loop", Shape::Millis, [17];
     /// Shows the new value of a key before the boot that makes it effective.

@@ -29,7 +29,7 @@ pub struct Pace {
     pub slow: Duration,
     /// How long an abandoned connection lingers.
     pub linger: Duration,
-    /// How soon it leaves after a change of its credentials.
+    /// How soon it leaves after a change of its credentials, or boots by itself after a write.
     pub leave: Duration,
     /// How long a station that holds one call only takes for it.
     pub one_call: Duration,

@@ -357,6 +357,24 @@ async fn keys_that_bring_a_station_down() {
 }
 
 #[tokio::test]
+async fn a_station_boots_by_itself_after_a_write_that_it_accepts() {
+    let mut csms = Csms::start().await;
+    let (station, first) = csms.station(&["boots-after-write:HeartbeatInterval"]).await;
+    let written = first
+        .frame(
+            "ChangeConfiguration",
+            json!({"key": HEARTBEAT, "value": "60"}),
+        )
+        .await
+        .unwrap();
+    assert_eq!(written[2], json!({"status": "Accepted"}));
+    let second = csms.connection().await;
+    second.heard("BootNotification").await;
+    assert_eq!(second.value(HEARTBEAT).await, "60");
+    assert_eq!(station.stats().boots, 2);
+}
+
+#[tokio::test]
 async fn a_boot_loop_can_be_ended() {
     let csms = Csms::start().await;
     let station = Station::start(csms.settings(&["boot-loop:20"]));

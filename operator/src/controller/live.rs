@@ -13,6 +13,7 @@ use stationkeeper_core::event::Connection;
 use stationkeeper_core::memory::Memory;
 use stationkeeper_core::observed::Observed;
 use stationkeeper_core::plan::KeyVerdict;
+use stationkeeper_core::reboot::Watched;
 use stationkeeper_core::station::StationFacts;
 use stationkeeper_core::words::{ConfigRef, Key};
 
@@ -28,6 +29,8 @@ pub struct Live {
     pub memory: Memory,
     /// What was seen on the present connection, for the proof of boots.
     pub connection: Connection,
+    /// Writes after which the station may still boot by itself.
+    pub watched: Watched,
     /// What the station reported last. Kept while it is offline, and stale then.
     pub observed: Observed,
     /// How many keys the station takes in one call, as it said or as was found out.

@@ -394,6 +394,7 @@ pub(super) const STATION: &[Row] = &[
     ("status.memory.keys{}.write.config.namespace", &[NAMESPACE]),
     ("status.memory.keys{}.write.detail", &[SHOWN_VALUE]),
     ("status.memory.keys{}.write.firmware", &[HARDWARE]),
+    ("status.memory.rebootsOnWrite", &[Entries(8)]),
     ("status.pendingReset", &[Whole]),
     ("status.pendingReset.id", &[Text(1, 64)]),
     ("status.pendingReset.keys", &[List(Atomic, 0, 512)]),

@@ -3,5 +3,6 @@
 mod catalogues;
 mod files;
 mod process;
+mod reboots;
 mod secrets;
 mod site;

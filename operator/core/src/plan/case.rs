@@ -28,6 +28,8 @@ pub(super) struct Case<'a> {
     pub(super) owes: Option<Until>,
     /// What the last write waits for has come since it.
     pub(super) boot_since: bool,
+    /// A write of the key boots the station.
+    pub(super) boots: bool,
     /// The value is known to take effect at once.
     pub(super) immediate: bool,
     /// The bounds on attempts.
@@ -113,6 +115,7 @@ impl<'a> Case<'a> {
             owing: owing(setting, key, write, owes.filter(|_| !boot_since), reading),
             owes,
             boot_since,
+            boots: ground.boots_with(setting.key()),
             immediate: setting.definition().takes_effect() == TakesEffect::Immediately,
             max_attempts: ground.policy.max_attempts,
             quarantine_after: ground.policy.quarantine_after,

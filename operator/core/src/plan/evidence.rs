@@ -34,9 +34,9 @@ pub(super) fn weigh(ground: &Ground<'_>, desired: &Desired) -> Memory {
     let mut memory = ground.memory.clone();
     memory.format_version = FORMAT_VERSION;
     memory.boots_on_reconnect |= desired.catalogue.quirks().boots_on_reconnect == Some(true);
-    let resumed = ground.policy.resumed != memory.resumed && ground.policy.resumed.is_some();
-    if resumed {
+    if ground.resumed {
         memory.resumed.clone_from(&ground.policy.resumed);
+        memory.reboots_on_write.clear();
     }
     let before = in_sync::decode(&memory.in_sync);
     let writes = recent_writes(ground.memory);
@@ -52,7 +52,6 @@ pub(super) fn weigh(ground: &Ground<'_>, desired: &Desired) -> Memory {
             setting,
             reading,
             was_in_sync,
-            resumed,
             writes: &writes,
         };
         let still = witness.weigh(&mut key);
@@ -151,7 +150,6 @@ struct Witness<'a> {
     /// The reading, if it is fresh.
     reading: Option<&'a Reading>,
     was_in_sync: bool,
-    resumed: bool,
     writes: &'a [RecentWrite<'a>],
 }
 
@@ -202,7 +200,7 @@ impl Witness<'_> {
         key.owed
             .take_if(|owed| has_come(memory, owed.until, owed.since));
         key.removed = None;
-        if self.resumed {
+        if self.ground.resumed {
             give_another_chance(key);
             key.contested = None;
             key.reverts.clear();

@@ -1,13 +1,15 @@
 //! The ground on which all keys of a station stand alike: how fresh the readings are, whether it may be asked, and why
 //! nothing may be written to it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::catalogue::{Definition, TakesEffect};
-use crate::memory::{Memory, Until};
+use crate::memory::{Memory, Reboots, Until};
 use crate::observed::{Observed, Reading};
+use crate::reboot;
 use crate::state::Reason;
 use crate::station::{Activity, Brake, Link, Policy, StationFacts, Suspended};
 use crate::validate::Desired;
@@ -27,6 +29,8 @@ pub(super) struct Ground<'a> {
     pub(super) askable: bool,
     /// Why nothing may be written to the station, whatever the key.
     pub(super) hold: Option<Reason>,
+    /// A person has just said that what was given up is to be tried again.
+    pub(super) resumed: bool,
     desired: &'a Desired,
     /// The readings of the desired keys, in their order.
     readings: Vec<Option<&'a Reading>>,
@@ -53,6 +57,7 @@ impl<'a> Ground<'a> {
                 && policy.brake != Brake::NoCalls
                 && policy.suspended.is_none(),
             hold: hold(station, policy),
+            resumed: policy.resumed != memory.resumed && policy.resumed.is_some(),
             desired,
             readings: observed.along(desired.settings.keys()),
         }
@@ -124,10 +129,24 @@ impl<'a> Ground<'a> {
         self.station.activity == Activity::Idle
     }
 
-    /// Must no driver be using the station while this key is written? A station that boots on every write cuts a
-    /// charge with any of them.
-    pub(super) fn needs_idle(&self, definition: &Definition) -> bool {
-        self.desired.catalogue.quirks().boots_on_write == Some(true) || definition.needs_idle()
+    /// Might a write of this key do harm to a driver who is using the station, or may be?
+    pub(super) fn waits_for_driver(&self, key: &Key, definition: &Definition) -> bool {
+        let needs = reboot::needs(&self.desired.catalogue, self.reboots(), key, definition);
+        !needs.are_met(self.station.activity)
+    }
+
+    /// Does a write of this key boot the station?
+    pub(super) fn boots_with(&self, key: &Key) -> bool {
+        reboot::boots_with(&self.desired.catalogue, self.reboots(), key)
+    }
+
+    fn reboots(&self) -> &'a BTreeMap<Key, Reboots> {
+        static NONE: BTreeMap<Key, Reboots> = BTreeMap::new();
+        if self.resumed {
+            &NONE
+        } else {
+            &self.memory.reboots_on_write
+        }
     }
 
     /// When a further attempt may follow one that was made at this time: the pause doubles with each.

@@ -58,6 +58,7 @@ pub(super) fn hold(case: &Case<'_>, ground: &Ground<'_>) -> Option<Hold> {
         return Some(Hold::because(Reason::Reported));
     }
     of_write(
+        case.setting.key(),
         case.setting.definition(),
         case.setting.is_secret(),
         case.write,
@@ -68,6 +69,7 @@ pub(super) fn hold(case: &Case<'_>, ground: &Ground<'_>) -> Option<Hold> {
 
 /// Why a write cannot be sent now, whoever wants it.
 pub(super) fn of_write(
+    key: &Key,
     definition: &Definition,
     secret: bool,
     write: Option<&WriteMemory>,
@@ -81,7 +83,7 @@ pub(super) fn of_write(
         Some(Hold::until(at))
     } else if (secret || critical) && !ground.station.authenticated {
         Some(Hold::because(Reason::Unauthenticated))
-    } else if ground.needs_idle(definition) && !ground.is_idle() {
+    } else if ground.waits_for_driver(key, definition) {
         Some(Hold::because(Reason::Busy))
     } else if critical && ground.owes(definition) == Some(Until::Boot) {
         Some(Hold::because(Reason::NoResetMayFollow))

@@ -190,7 +190,14 @@ fn write_back(
         Some(Reading::Failed { .. }) | None if ground.askable => return Fate::Read,
         Some(Reading::Failed { .. }) | None => return Fate::Wait(None),
     };
-    if let Some(hold) = holds::of_write(&definition, false, write, of_key.falls.as_ref(), ground) {
+    if let Some(hold) = holds::of_write(
+        key,
+        &definition,
+        false,
+        write,
+        of_key.falls.as_ref(),
+        ground,
+    ) {
         return Fate::Wait(hold.until);
     }
     Fate::Write(Box::new(Change {

@@ -128,9 +128,10 @@ fn used_up(case: &Case<'_>) -> Option<Ruling> {
             !case.hidden && case.differs() && !is_waiting(case)
         }
     };
-    // Row 16: one more write and boot, and no third.
-    let in_vain =
-        case.boot_since && case.write_owes() && case.write.is_some_and(|write| write.cycles >= 1);
+    // Row 16: one more write and boot, and no third; alike where each write boots the station by itself.
+    let in_vain = case.boot_since
+        && (case.write_owes() || case.boots)
+        && case.write.is_some_and(|write| write.cycles >= 1);
     if !would_write_again || !(in_vain || case.attempts() >= case.max_attempts) {
         return None;
     }

@@ -8,6 +8,7 @@ use stationkeeper_core::memory::{Answer, Memory, RememberedValue};
 use stationkeeper_core::observed::{Observed, Reading};
 use stationkeeper_core::outcome::{Outcome, intend, record, withdraw};
 use stationkeeper_core::plan::{Change, KeyVerdict, Why};
+use stationkeeper_core::reboot::Watched;
 use stationkeeper_core::value;
 use stationkeeper_core::words::Key;
 
@@ -40,6 +41,8 @@ pub(crate) enum Habit {
     Moves(&'static str, &'static str),
     /// Is never shown.
     Hidden,
+    /// Stores it, and boots by itself; some lose it so.
+    Reboots { keeps: bool },
 }
 
 /// What is wrong with the next calls.
@@ -70,6 +73,8 @@ pub(crate) struct FakeStation {
     /// What was done to it that must never be done.
     pub(crate) harm: Vec<String>,
     pub(crate) writes: usize,
+    /// It is about to boot by itself.
+    pub(crate) booting: bool,
 }
 
 impl FakeStation {
@@ -176,6 +181,11 @@ impl FakeStation {
                 fake.value = value;
                 Answer::Accepted
             }
+            Habit::Reboots { .. } => {
+                fake.value = value;
+                self.booting = true;
+                Answer::Accepted
+            }
             Habit::Moves(other, to) => {
                 fake.value = value;
                 self.set(other, to);
@@ -204,7 +214,9 @@ impl FakeStation {
                         fake.value = stored;
                     }
                 }
-                Habit::Volatile => fake.value = fake.first.clone(),
+                Habit::Volatile | Habit::Reboots { keeps: false } => {
+                    fake.value = fake.first.clone()
+                }
                 _ => {}
             }
         }
@@ -227,6 +239,7 @@ pub(crate) struct World {
     /// What a successor finds: memory as it was last published.
     pub(crate) published: Memory,
     connection: Connection,
+    watched: Watched,
     /// Steps left until the process dies; `None`: it lives.
     pub(crate) cut_after: Option<usize>,
 }
@@ -246,6 +259,7 @@ impl World {
             station,
             published,
             connection: Connection::default(),
+            watched: Watched::default(),
             cut_after: None,
         };
         world.happens(&Event::Connected {
@@ -257,7 +271,14 @@ impl World {
 
     fn happens(&mut self, event: &Event) {
         let memory = std::mem::take(&mut self.scene.memory);
-        self.scene.memory = observe(memory, &mut self.connection, event).0;
+        let waited_for = memory.keys.values().any(|key| key.owed.is_some());
+        let (memory, meaning) = observe(memory, &mut self.connection, event);
+        self.watched.follow(event, self.scene.now);
+        self.scene.memory = if meaning.boot_proven {
+            self.watched.booted(memory, waited_for, self.scene.now)
+        } else {
+            memory
+        };
     }
 
     /// One step that a death may come before.
@@ -295,6 +316,7 @@ impl World {
         self.scene.memory = self.published.clone();
         self.scene.observed = Observed::default();
         self.connection = Connection::default();
+        self.watched = Watched::default();
         self.happens(&Event::Connected {
             former_end: None,
             bootstrap: false,
@@ -319,6 +341,8 @@ impl World {
 
     /// One pass, as the controllers make it. `true`: there was something to do.
     pub(crate) fn pass(&mut self) -> Result<bool, Cut> {
+        let memory = std::mem::take(&mut self.scene.memory);
+        self.scene.memory = self.watched.passed(memory, self.scene.now);
         let mut plan = self.scene.plan();
         let mut busy = false;
         for _ in 0..3 {
@@ -339,6 +363,9 @@ impl World {
         self.scene.memory = plan.memory;
         self.step()?;
         self.published = self.scene.memory.clone();
+        if std::mem::take(&mut self.station.booting) {
+            self.boot();
+        }
         Ok(busy)
     }
 
@@ -360,7 +387,9 @@ impl World {
             let answer = self.station.write(change);
             self.step()?;
             let read_back = change.readable.then(|| self.station.read(&change.key));
-            memory = record(memory, &outcome(change, answer, read_back, now));
+            let outcome = outcome(change, answer, read_back, now);
+            self.watched.wrote(&outcome);
+            memory = record(memory, &outcome);
             silent = answer == Answer::NoAnswer;
         }
         self.scene.memory = withdraw(memory, before, &unsent);

@@ -10,6 +10,7 @@ mod outcomes;
 mod properties;
 mod purity;
 mod reading;
+mod reboots;
 mod removed;
 mod resolving;
 mod scenarios;

@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use stationkeeper_core::layer::{Consent, Layer};
 use stationkeeper_core::observed::Observed;
 use stationkeeper_core::plan::KeyVerdict;
+use stationkeeper_core::station::Activity;
 use stationkeeper_core::status::transitions;
 
 use crate::fake_station::{FakeStation, Habit, World};
@@ -180,6 +181,35 @@ fn keys_that_can_cut_the_link_are_written_one_by_one_at_the_end() {
         .with("Plain", "1", Habit::Stores);
     let text = Story::of(&[layer], station)
         .then("the station connects", |_| {})
+        .end();
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_station_that_reboots_on_write_is_put_in_no_loop_and_cuts_nobody_off() {
+    let station = FakeStation::default()
+        .with("Plain", "1", Habit::Reboots { keeps: true })
+        .with("Other", "1", Habit::Reboots { keeps: false })
+        .with("Limit", "1", Habit::Stores);
+    let settings = |plain| base(&[("Plain", plain), ("Other", "2"), ("Limit", plain)]);
+    let text = Story::of(&[settings("2")], station)
+        .then("the station connects", |_| {})
+        .then("the config changes while a driver charges", |world| {
+            world.scene.now += SignedDuration::from_mins(5);
+            world.scene.layers = vec![settings("3")];
+            world.scene.station.activity = Activity::Busy;
+        })
+        .then("the driver leaves", |world| {
+            world.scene.station.activity = Activity::Idle;
+        })
+        .then(
+            "nobody knows who is there, and the config changes",
+            |world| {
+                world.scene.now += SignedDuration::from_mins(5);
+                world.scene.layers = vec![settings("4")];
+                world.scene.station.activity = Activity::Unknown;
+            },
+        )
         .end();
     insta::assert_snapshot!(text);
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use stationkeeper_core::event::{self, Meaning};
 use stationkeeper_core::observed::Observed;
+use stationkeeper_core::reboot::Watched;
 use stationkeeper_core::station::{Activity, Brake, Link, Policy, StationFacts, Suspended};
 use stationkeeper_core::words::Device;
 
@@ -50,6 +51,10 @@ pub(super) fn know(site: &Site<'_>, live: &mut Live, now: Timestamp) -> Known {
     let introduction = live
         .introduction(now)
         .filter(|_| facts.link == Link::Ready && meaning == Meaning::default());
+    if facts.link == Link::Ready && introduction.is_none() {
+        let memory = std::mem::take(&mut live.memory);
+        live.memory = live.watched.passed(memory, now);
+    }
     let session = presence.as_ref().and_then(|presence| presence.session);
     let asked = cell.take_reread();
     let told_to = asked | meaning.boot_proven | meaning.new_device;
@@ -199,6 +204,7 @@ pub(super) fn take_events(site: &Site<'_>, live: &mut Live, now: Timestamp) -> M
             &happened.event,
         );
         live.memory = memory;
+        live.watched.follow(&happened.event, now);
         match happened.event {
             event::Event::Connected { .. } => {
                 live.disconnected_at = None;
@@ -210,6 +216,12 @@ pub(super) fn take_events(site: &Site<'_>, live: &mut Live, now: Timestamp) -> M
         if meant.boot_proven {
             site.context.metrics.booted(waited);
             live.last_boot = Timestamp::from_second(now.as_second()).ok();
+        }
+        if meant.new_device || meant.firmware_changed {
+            live.watched = Watched::default();
+        } else if meant.boot_proven {
+            let memory = std::mem::take(&mut live.memory);
+            live.memory = live.watched.booted(memory, waited, now);
         }
         if meant.new_device {
             live.observed = Observed::default();

@@ -3,10 +3,13 @@
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use stationkeeper_core::catalogue::StationCatalogue;
-use stationkeeper_core::plan::{Plan, Why};
-use stationkeeper_core::station::{Activity, Brake};
+use stationkeeper_core::memory::Memory;
+use stationkeeper_core::plan::{Change, Plan, Why};
+use stationkeeper_core::reboot::{self, Needs};
+use stationkeeper_core::station::Brake;
 
 use super::Site;
+use crate::connector::Presence;
 use crate::controller::context::Context;
 use crate::controller::gather::{ConfigGeneration, PAUSED, REGISTERED};
 use crate::execute::{Act, Stop};
@@ -56,24 +59,39 @@ fn declares_the_same(now: &ChargeStation, planned: &ChargeStation) -> bool {
             == planned.annotations().contains_key(REGISTERED)
 }
 
+/// Is it still this connection? One that has come back may be about to say that it has booted, and is left alone until
+/// the next pass.
+pub(super) fn on_connection(site: &Site<'_>, session: Option<u64>) -> Result<Presence, Stop> {
+    let presence = site.context.connector.presence(site.identity);
+    presence
+        .filter(|presence| presence.session == session)
+        .ok_or_else(|| Stop("the station has reconnected".to_owned()))
+}
+
 /// What a pass was planned for; gathered once, since it is asked for before each frame.
 pub(super) struct Expected<'a> {
     session: Option<u64>,
-    needs_idle: bool,
+    needs: Needs,
     /// The configs whose settings are written.
     configs: Vec<&'a ConfigGeneration>,
 }
 
 impl<'a> Expected<'a> {
-    /// By a plan, the configs and the catalogue that it was made from, and the connection that it was made on.
+    /// By a plan, the configs, the catalogue and the memory that it was made from, and the connection that it was made on.
     pub(super) fn of(
         planned: &Plan,
         configs: &'a [ConfigGeneration],
-        catalogue: &StationCatalogue,
+        (catalogue, memory): (&StationCatalogue, &Memory),
         session: Option<u64>,
     ) -> Self {
-        let any_write_boots = catalogue.quirks().boots_on_write == Some(true);
-        let mut changes = planned.changes.iter();
+        let needs = |change: &Change| {
+            reboot::needs(
+                catalogue,
+                &memory.reboots_on_write,
+                &change.key,
+                &change.definition,
+            )
+        };
         let is_written = |config: &&ConfigGeneration| {
             let mut changes = planned.changes.iter();
             changes.any(|change| change.why != Why::Restore && change.config == config.config)
@@ -81,7 +99,12 @@ impl<'a> Expected<'a> {
         Self {
             session,
             configs: configs.iter().filter(is_written).collect(),
-            needs_idle: any_write_boots || changes.any(|change| change.definition.needs_idle()),
+            needs: planned
+                .changes
+                .iter()
+                .map(needs)
+                .max()
+                .unwrap_or(Needs::Nothing),
         }
     }
 }
@@ -89,24 +112,16 @@ impl<'a> Expected<'a> {
 /// Checked right before each frame of a pass: is it still the connection, the idle station and the configs that the plan
 /// was made for?
 pub(super) fn as_planned(site: &Site<'_>, expected: &Expected<'_>, act: Act) -> Result<(), Stop> {
-    let Site {
-        context, identity, ..
-    } = site;
+    let context = site.context;
     let stop = |why: &str| Err(Stop(why.to_owned()));
-    let Some(presence) = context
-        .connector
-        .presence(identity)
-        .filter(|presence| presence.session == expected.session)
-    else {
-        return stop("the station has reconnected");
-    };
+    let presence = on_connection(site, expected.session)?;
     if act == Act::Read {
         return Ok(());
     }
     if presence.busy_with_firmware {
         return stop("a firmware update or an upload of diagnostics is under way");
     }
-    if expected.needs_idle && presence.activity != Activity::Idle {
+    if !expected.needs.are_met(presence.activity) {
         return stop("the station is in use");
     }
     let is_current = |planned: &&ConfigGeneration| {

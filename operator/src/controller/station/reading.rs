@@ -17,7 +17,7 @@ use super::Site;
 use super::announcing::{ANNOUNCED_AFTER, announce};
 use super::deciding::{Decided, Declared};
 use super::facts::Known;
-use super::guard::still_allowed;
+use super::guard::{on_connection, still_allowed};
 use crate::clock;
 use crate::controller::live::Live;
 use crate::execute::Request;
@@ -76,7 +76,7 @@ pub(super) async fn read_what_is_needed(
             break;
         }
         let questions = Questions::of(&decided.desired, &decided.planned, live);
-        let mut seen = pin!(ask(site, &questions));
+        let mut seen = pin!(ask(site, &questions, known.session));
         let seen = match tokio::time::timeout(ANNOUNCED_AFTER, &mut seen).await {
             Ok(seen) => seen,
             Err(_) => {
@@ -102,7 +102,7 @@ pub(super) async fn read(
     session: Option<u64>,
 ) -> bool {
     let questions = Questions::of(desired, planned, live);
-    let seen = ask(site, &questions).await;
+    let seen = ask(site, &questions, session).await;
     take_in(site, seen, live, session)
 }
 
@@ -153,13 +153,14 @@ impl Questions {
     }
 }
 
-async fn ask(site: &Site<'_>, questions: &Questions) -> Observation {
+async fn ask(site: &Site<'_>, questions: &Questions, session: Option<u64>) -> Observation {
     let Site {
         context, identity, ..
     } = *site;
     let Questions { asks, pieces } = questions;
     observe(&context.wire, identity, asks, *pieces, &|act| {
-        still_allowed(site, act)
+        still_allowed(site, act)?;
+        on_connection(site, session).map(|_| ())
     })
     .await
 }

@@ -48,6 +48,11 @@ pub(super) fn next(
             Duration::try_from(grace).unwrap_or(Duration::ZERO) + Duration::from_millis(50)
         }),
         planned.check_again.map(until),
+        // What is overdue waits for the station to come back, of which we hear.
+        live.watched
+            .due(&live.memory)
+            .filter(|due| *due > now)
+            .map(until),
         // One that is overdue could not be read now; what can change that wakes us, or is waited for above.
         live.read_at
             .map(|at| at + resync_period(context, station))

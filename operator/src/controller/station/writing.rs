@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
+use stationkeeper_core::memory::Memory;
 use stationkeeper_core::observed::Observed;
 use stationkeeper_core::outcome;
 use stationkeeper_core::station::Link;
@@ -58,20 +59,22 @@ pub(super) async fn write(
     written.station = record_intent(site, declared, known, decided, live, &intended).await?;
     live.memory = intended;
 
-    let executed = send(site, declared, known, decided).await;
+    let executed = send(site, declared, known, decided, &live.memory).await;
     drop(permits);
     live.memory = outcome::withdraw(std::mem::take(&mut live.memory), &before, &executed.unsent);
     for outcome in &executed.outcomes {
         live.memory = outcome::record(std::mem::take(&mut live.memory), outcome);
+        live.watched.wrote(outcome);
     }
 
     // A closing read of all managed keys: keys move other keys. (Network: the station.)
     let late = take_events(site, live, clock::now());
     known.look_again(site, live);
-    if known.facts.link == Link::Ready && !late.new_device {
+    let session = known.session;
+    let stayed = session.is_some() && known.presence_session() == session;
+    if known.facts.link == Link::Ready && stayed && !late.new_device {
         live.observed = Observed::default();
         let closing = plan_for(&decided.desired, known, live, clock::now());
-        let session = known.presence_session();
         read(site, &decided.desired, &closing, live, session).await;
     }
     *decided = declared.decide_again(known, live, clock::now());
@@ -110,7 +113,7 @@ async fn record_intent(
     known: &Known,
     decided: &mut Decided,
     live: &mut Live,
-    intended: &stationkeeper_core::memory::Memory,
+    intended: &Memory,
 ) -> Result<Arc<ChargeStation>, PublishError> {
     let Decided { desired, planned } = decided;
     let report = Report {
@@ -137,14 +140,20 @@ async fn record_intent(
 }
 
 /// The frames, each checked right before it leaves. (Network: the station.)
-async fn send(site: &Site<'_>, declared: &Declared, known: &Known, decided: &Decided) -> Executed {
+async fn send(
+    site: &Site<'_>,
+    declared: &Declared,
+    known: &Known,
+    decided: &Decided,
+    memory: &Memory,
+) -> Executed {
     let Site {
         context, station, ..
     } = site;
     let expected = Expected::of(
         &decided.planned,
         declared.configs(),
-        &decided.desired.catalogue,
+        (&decided.desired.catalogue, memory),
         known.session,
     );
     let guard = |act| {
