@@ -437,7 +437,9 @@ impl Session {
             ..
         } = &self.open;
         let answer = answering::answer(shared, station, *number, id, action, payload).await;
-        self.look_for_rest(Instant::now());
+        if let Some(at) = self.look_for_rest(Instant::now()) {
+            self.wake_at(at);
+        }
         match answer {
             Answer::Text(text) => self.write(Message::text(text)).await,
             Answer::Boot(text, mut boot) => {
@@ -457,8 +459,9 @@ impl Session {
         }
     }
 
-    /// What a call of the station has told of its connectors may have to settle first: it is looked at again then.
-    fn look_for_rest(&mut self, now: Instant) {
+    /// Tells of a station that has come to rest. What it has told of its connectors may have to settle first: out comes when
+    /// to look again.
+    fn look_for_rest(&self, now: Instant) -> Option<Instant> {
         let Open {
             shared,
             station,
@@ -466,8 +469,11 @@ impl Session {
             ..
         } = &self.open;
         match station.settled(*number, now) {
-            Ok(told) => shared.tell(station, told),
-            Err(at) => self.wake_at(at),
+            Ok(told) => {
+                shared.tell(station, told);
+                None
+            }
+            Err(at) => Some(at),
         }
     }
 
@@ -494,18 +500,14 @@ impl Session {
         let now = Instant::now();
         let limits = self.open.shared.settings.limits.clone();
         let Open {
-            shared,
-            station,
-            number,
-            ..
+            station, number, ..
         } = &self.open;
         let mut next = now + limits.ping;
         if let Some(deadline) = station.expire(*number, now) {
             next = next.min(deadline);
         }
-        match station.settled(*number, now) {
-            Ok(told) => shared.tell(station, told),
-            Err(at) => next = next.min(at),
+        if let Some(at) = self.look_for_rest(now) {
+            next = next.min(at);
         }
         match self.paused {
             Some(until) if until > now => next = next.min(until),
