@@ -60,31 +60,27 @@ impl SecretCache {
 
     /// The Secret, read again if what is held is old. Unreachable is not absent: what was held stays in use.
     pub async fn get(&self, namespace: &str, name: &str) -> Found {
-        let place = (namespace.to_owned(), name.to_owned());
-        let held = self.held(&place);
-        if let Some(entry) = &held
-            && entry.is_fresh()
-        {
-            return found(entry.data.clone(), namespace, name);
-        }
-        self.ask(place, held).await
+        self.get_unless(namespace, name, Entry::is_fresh).await
     }
 
     /// The same, and read again as well if it was last asked for before a moment.
     pub async fn get_since(&self, namespace: &str, name: &str, since: Instant) -> Found {
-        let place = (namespace.to_owned(), name.to_owned());
-        let held = self.held(&place);
-        if let Some(entry) = &held
-            && entry.is_fresh()
-            && entry.asked_at >= since
-        {
-            return found(entry.data.clone(), namespace, name);
-        }
-        self.ask(place, held).await
+        let serves = |entry: &Entry| entry.is_fresh() && entry.asked_at >= since;
+        self.get_unless(namespace, name, serves).await
     }
 
-    async fn ask(&self, place: Place, held: Option<Entry>) -> Found {
-        let (namespace, name) = (place.0.as_str(), place.1.as_str());
+    /// Asks, unless what is held serves.
+    async fn get_unless(
+        &self,
+        namespace: &str,
+        name: &str,
+        serves: impl FnOnce(&Entry) -> bool,
+    ) -> Found {
+        let place = (namespace.to_owned(), name.to_owned());
+        let held = match self.held(&place) {
+            Some(entry) if serves(&entry) => return found(entry.data, namespace, name),
+            held => held,
+        };
         let asked_at = Instant::now();
         match self.source.get(namespace, name).await {
             Ok(data) => {
