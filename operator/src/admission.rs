@@ -255,6 +255,7 @@ mod tests {
 
     use kube::runtime::watcher::Event;
     use serde_json::json;
+    use tokio_stream::wrappers::UnboundedReceiverStream;
 
     use super::*;
     use crate::connector::Pending;
@@ -288,12 +289,7 @@ mod tests {
     async fn a_password_that_was_read_for_a_former_object_opens_nothing_for_the_one_of_its_name() {
         let (changes, _kept) = mpsc::unbounded_channel();
         let (events, stations) = mpsc::unbounded_channel();
-        let (stores, fill) = Stores::fill(
-            tokio_stream::wrappers::UnboundedReceiverStream::new(stations),
-            futures::stream::empty(),
-            futures::stream::empty(),
-            changes,
-        );
+        let (stores, fill) = Stores::of_stations(UnboundedReceiverStream::new(stations), changes);
         let secrets = Arc::new(SecretCache::new(
             Arc::new(Door("a-password")),
             SecretSlice::from(vec![7; 32]),

@@ -347,8 +347,21 @@ impl Identities {
 }
 
 #[cfg(test)]
+impl Stores {
+    /// Stores without configs and catalogues.
+    pub(crate) fn of_stations(
+        stations: impl Stream<Item = watcher::Event<ChargeStation>> + Send + 'static,
+        changes: mpsc::UnboundedSender<Changed>,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (configs, catalogues) = (futures::stream::empty(), futures::stream::empty());
+        Self::fill(stations, configs, catalogues, changes)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use futures::FutureExt as _;
+    use tokio_stream::wrappers::UnboundedReceiverStream;
 
     use super::*;
     use crate::objects::ChargeStationSpec;
@@ -370,12 +383,7 @@ mod tests {
             watcher::Event::InitDone,
         ];
         let (changes, _kept) = mpsc::unbounded_channel();
-        let (stores, fill) = Stores::fill(
-            futures::stream::iter(events),
-            futures::stream::empty(),
-            futures::stream::empty(),
-            changes,
-        );
+        let (stores, fill) = Stores::of_stations(futures::stream::iter(events), changes);
         assert_eq!(stores.claim("cp-1"), Claim::NotSynced);
         fill.await;
         assert!(matches!(stores.claim("cp-1"), Claim::Several(both) if both.len() == 2));
@@ -391,12 +399,7 @@ mod tests {
             watcher::Event::Apply(station("a", "cp-2")),
         ];
         let (changes, _kept) = mpsc::unbounded_channel();
-        let (stores, fill) = Stores::fill(
-            futures::stream::iter(events),
-            futures::stream::empty(),
-            futures::stream::empty(),
-            changes,
-        );
+        let (stores, fill) = Stores::of_stations(futures::stream::iter(events), changes);
         fill.await;
         assert_eq!(stores.claim("cp-1"), Claim::Nobody);
         assert!(matches!(stores.claim("cp-2"), Claim::One(one) if one.name == "a"));
@@ -411,12 +414,7 @@ mod tests {
         };
         let (changes, _kept) = mpsc::unbounded_channel();
         let (events, stations) = mpsc::unbounded_channel();
-        let (stores, fill) = Stores::fill(
-            tokio_stream::wrappers::UnboundedReceiverStream::new(stations),
-            futures::stream::empty(),
-            futures::stream::empty(),
-            changes,
-        );
+        let (stores, fill) = Stores::of_stations(UnboundedReceiverStream::new(stations), changes);
         let mut fill = std::pin::pin!(fill);
         let mut since_after = |told: Vec<watcher::Event<ChargeStation>>| {
             for event in told {

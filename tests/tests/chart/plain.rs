@@ -12,6 +12,14 @@ use crate::helm::{CHART, Helm, NAMESPACE, objects, of_kind, the};
 /// The plain manifests, from the root of the work tree.
 const FOLDER: &str = "charts/plain";
 
+/// Applies them, as their first line says.
+const APPLY: [&str; 4] = [
+    "apply",
+    "--server-side",
+    "--filename",
+    "charts/plain/install.yaml",
+];
+
 /// What stands above the rendered objects.
 const HEAD: &str = "\
 # Stationkeeper with the default values of its Helm chart: kubectl apply --server-side -f install.yaml
@@ -138,14 +146,8 @@ fn pathdiff(from: &std::path::Path, to: &std::path::Path) -> Result<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_server_takes_the_plain_manifests_and_a_second_time_changes_nothing() -> Result<()> {
     let server = ApiServer::own().await?;
-    let apply = [
-        "apply",
-        "--server-side",
-        "--filename",
-        "charts/plain/install.yaml",
-    ];
     for _ in 0..2 {
-        let ran = server.kubectl(&apply).await?;
+        let ran = server.kubectl(&APPLY).await?;
         ensure!(ran.stderr.is_empty(), "{}", ran.stderr);
         ran.success()?;
     }
@@ -159,15 +161,9 @@ async fn a_real_server_takes_the_plain_manifests_and_a_second_time_changes_nothi
 #[tokio::test(flavor = "multi_thread")]
 async fn both_helms_take_over_what_the_plain_manifests_made() -> Result<()> {
     let server = ApiServer::own().await?;
-    let apply = [
-        "apply",
-        "--server-side",
-        "--filename",
-        "charts/plain/install.yaml",
-    ];
     let place = ["--namespace", NAMESPACE];
     for helm in Helm::ALL {
-        server.kubectl(&apply).await?.success()?;
+        server.kubectl(&APPLY).await?.success()?;
         let install = ["install", "stationkeeper", CHART, "--take-ownership"];
         let installed = helm.at(&server, &[&install[..], &place].concat()).await?;
         installed
